@@ -1,0 +1,220 @@
+"""Making Tensors: from data, filled, counted and random."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import DTypeError, OptionError, ShapeError
+from minidl.random import default_generator
+from minidl.tensor import DTypeLike, Tensor, as_array, as_dtype, get_default_dtype
+
+__all__ = [
+    "arange",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "randperm",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+
+def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A new leaf Tensor with a copy of the data.
+
+    Parameters
+    ----------
+    data : scalar, nested list, array or Tensor
+        Python floats take the default dtype (float32), Python integers int64; arrays keep theirs.
+    dtype : dtype, optional
+    requires_grad : bool
+
+    Raises
+    ------
+    DTypeError
+        If the elements are not real numbers, or integers are asked for a gradient.
+    ShapeError
+        If nested lists have unequal lengths.
+
+    Examples
+    --------
+    >>> import minidl
+    >>> minidl.tensor([[1, 2], [3, 4]], dtype="float32")
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    array = as_array(data, dtype)
+    given = data.data if isinstance(data, Tensor) else data
+    return Tensor(array.copy() if np.may_share_memory(array, given) else array, requires_grad=requires_grad)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A Tensor that shares memory with a NumPy array.
+
+    Raises
+    ------
+    DTypeError
+        If it is no array, or holds complex numbers, strings or objects.
+    """
+    if not isinstance(array, np.ndarray):
+        raise DTypeError("from_numpy", expected="a numpy.ndarray", actual=type(array).__name__, hint="minidl.tensor(...)")
+    return Tensor(array)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """A Tensor that shares memory with another library's tensor, through the DLPack protocol.
+
+    Examples
+    --------
+    >>> a = np.arange(3.0)
+    >>> from_dlpack(a)[0] = 7
+    >>> a
+    array([7., 1., 2.])
+    """
+    return Tensor(np.from_dlpack(source))
+
+
+def _shape(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    if not builtins.all(isinstance(size, (int, np.integer)) and size >= 0 for size in shape):
+        raise ShapeError(name, expected="sizes that are integers >= 0", actual=str(shape))
+    return tuple(int(size) for size in shape)
+
+
+def _filled(name: str, sizes: tuple[Any, ...], value: Any, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    return Tensor(np.full(_shape(name, sizes), value, kind), requires_grad=requires_grad)
+
+
+def zeros(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor of zeros: ``zeros(2, 3)`` or ``zeros((2, 3))``."""
+    return _filled("zeros", size, 0, dtype, requires_grad)
+
+
+def ones(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor of ones: ``ones(2, 3)`` or ``ones((2, 3))``."""
+    return _filled("ones", size, 1, dtype, requires_grad)
+
+
+def empty(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor whose elements are yet to be written."""
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    return Tensor(np.empty(_shape("empty", size), kind), requires_grad=requires_grad)
+
+
+def full(size: Sequence[int] | int, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor of the given shape, every element `fill_value`; its type follows the value as in `tensor`.
+
+    Examples
+    --------
+    >>> full((2,), 7)
+    tensor([7, 7])
+    """
+    kind = as_array(fill_value).dtype if dtype is None else dtype
+    return _filled("full", tuple(size) if isinstance(size, Sequence) else (size,), fill_value, kind, requires_grad)
+
+
+def arange(
+    start: float, end: float | None = None, step: float = 1, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers from `start` (included) to `end` (excluded); ``arange(n)`` counts from 0.
+
+    Integers if every argument is one, the default dtype otherwise.
+
+    Examples
+    --------
+    >>> arange(1, 2, 0.25)
+    tensor([1.0000, 1.2500, 1.5000, 1.7500])
+    """
+    if end is None:
+        start, end = 0, start
+    if step == 0 or (end - start) * step < 0:
+        raise OptionError("arange", expected="a step that leads from start to end",
+                          actual=f"start {start}, end {end}, step {step}")  # fmt: skip
+    whole = builtins.all(isinstance(value, (int, np.integer)) for value in (start, end, step))
+    kind = (np.dtype(np.int64) if whole else get_default_dtype()) if dtype is None else as_dtype(dtype)
+    return Tensor(np.arange(start, end, step).astype(kind), requires_grad=requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """`steps` numbers at equal distances from `start` to `end`, both included."""
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    return Tensor(np.linspace(start, end, steps, dtype=kind), requires_grad=requires_grad)
+
+
+def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """The identity matrix, n × n or n × m."""
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    return Tensor(np.eye(n, m, dtype=kind), requires_grad=requires_grad)
+
+
+def rand(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Uniform random numbers in [0, 1) from the default generator."""
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    return Tensor(default_generator().random(_shape("rand", size)).astype(kind), requires_grad=requires_grad)
+
+
+def randn(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal random numbers from the default generator."""
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    return Tensor(default_generator().standard_normal(_shape("randn", size)).astype(kind), requires_grad=requires_grad)
+
+
+def randint(low: int, high: int | None = None, size: Sequence[int] = (), dtype: DTypeLike = "int64") -> Tensor:
+    """Random integers in [low, high), or in [0, low) when `high` is None."""
+    low, high = (0, low) if high is None else (low, high)
+    if high <= low:
+        raise OptionError("randint", expected="low < high", actual=f"low {low}, high {high}")
+    return Tensor(default_generator().integers(low, high, _shape("randint", tuple(size))).astype(as_dtype(dtype)))
+
+
+def randperm(n: int) -> Tensor:
+    """A random order of the integers 0 … n-1."""
+    return Tensor(default_generator().permutation(n))
+
+
+def zeros_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of the shape and type of `x`."""
+    return full_like(x, 0, dtype, requires_grad)
+
+
+def ones_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Ones of the shape and type of `x`."""
+    return full_like(x, 1, dtype, requires_grad)
+
+
+def empty_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Of the shape and type of `x`, elements yet to be written."""
+    return empty(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+
+
+def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Of the shape and type of `x`, every element `fill_value`."""
+    return _filled("full_like", (x.shape,), fill_value, x.dtype if dtype is None else dtype, requires_grad)
+
+
+def rand_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Uniform random numbers in [0, 1) of the shape and type of `x`."""
+    return rand(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+
+
+def randn_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Standard normal random numbers of the shape and type of `x`."""
+    return randn(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)

@@ -1,0 +1,102 @@
+"""Element types: converting, and PyTorch's rules for mixing them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.gradcheck import call, cases
+from minidl.op import Op
+from minidl.tensor import DTypeLike, Tensor, as_array, as_dtype, get_default_dtype
+
+__all__ = ["astype", "floating", "promote"]
+
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+class Astype(Op):
+    """Convert the elements; the gradient is converted back."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype = dtype
+
+    def forward(self, x: Any) -> Any:
+        self.before = x.dtype
+        return x.astype(self.dtype)
+
+    def backward(self, grad: Any) -> Any:
+        return astype(grad, self.before)
+
+
+def astype(x: Any, dtype: DTypeLike) -> Any:
+    """Convert to another element type; the same object if it already is of that type.
+
+    Between floating-point types the gradient flows through; to integers and booleans it stops.
+
+    Examples
+    --------
+    >>> import minidl
+    >>> minidl.tensor([1.7, -1.7]).astype("int64")
+    tensor([ 1, -1])
+    """
+    dtype = as_dtype(dtype)
+    return x if x.dtype == dtype else Astype(dtype)(x)
+
+
+cases(
+    astype,
+    oracle=lambda x, dtype: np.array([float(v) for v in x.ravel()]).reshape(x.shape),
+    samples={"same width": lambda r: call(r.normal(size=(2, 3)), np.dtype(">f8"))},
+    elementwise=False,
+)
+
+
+def floating(x: Any) -> Any:
+    """`x` itself if it holds floats (or is a scalar), else converted to the default dtype: integers have no gradient."""
+    if hasattr(x, "dtype") and x.dtype.kind != "f":
+        return astype(x, get_default_dtype())
+    return x
+
+
+def promote(a: Any, b: Any) -> tuple[Any, Any]:
+    """Bring two operands to a common type by PyTorch's rules.
+
+    Python and NumPy scalars do not widen an array: float32 stays float32. An integer array with a float scalar takes
+    the default dtype. Between two arrays the higher category (bool < integer < float) wins, and within a category the
+    wider type, except that a 0-d array does not widen one with dimensions.
+    Source: https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+    """
+    x = a.data if isinstance(a, Tensor) else a
+    y = b.data if isinstance(b, Tensor) else b
+    if hasattr(x, "dtype") and hasattr(y, "dtype"):
+        if x.dtype == y.dtype:
+            return a, b
+        if isinstance(y, np.generic):
+            return promote(a, y.item())
+        if isinstance(x, np.generic):
+            return promote(x.item(), b)
+        dtype = _common(x, y)
+        return astype(a, dtype), astype(b, dtype)
+    if hasattr(x, "dtype"):
+        return _with_scalar(a, x, b)
+    if hasattr(y, "dtype"):
+        b, a = _with_scalar(b, y, a)
+        return a, b
+    return as_array(a), as_array(b)
+
+
+def _with_scalar(array: Any, data: Any, scalar: Any) -> tuple[Any, Any]:
+    if isinstance(scalar, float):
+        return (array if data.dtype.kind == "f" else astype(array, get_default_dtype())), scalar
+    if isinstance(scalar, int):
+        return (astype(array, np.int64) if data.dtype.kind == "b" and not isinstance(scalar, bool) else array), scalar
+    return promote(array, as_array(scalar))
+
+
+def _common(x: Any, y: Any) -> np.dtype:
+    if _CATEGORY[x.dtype.kind] != _CATEGORY[y.dtype.kind]:
+        return x.dtype if _CATEGORY[x.dtype.kind] > _CATEGORY[y.dtype.kind] else y.dtype
+    if (x.ndim == 0) != (y.ndim == 0):
+        return y.dtype if x.ndim == 0 else x.dtype
+    return np.result_type(x.dtype, y.dtype)
