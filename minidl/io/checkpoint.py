@@ -103,6 +103,8 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         if array.dtype.kind not in "fiub":
             raise DTypeError("save", expected="arrays of numbers", actual=f"{array.dtype} at {path or 'the top'}")
         name = path or "value"
+        if name in arrays:  # {"a/b": x, "a": {"b": y}}
+            name = f"{name}#{len(arrays)}"
         arrays[name] = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
         return {"tensor" if isinstance(value, Tensor) else "array": name}
     if isinstance(value, dict):

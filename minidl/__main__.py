@@ -1,0 +1,58 @@
+"""The command line: ``python -m minidl info`` and ``python -m minidl gradcheck``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from minidl.backends import available_backends
+from minidl.certificate import certify, format_table
+from minidl.config import show_config
+from minidl.gradcheck import Case, registry
+from minidl.viz.certificate import write_certificate_page
+
+
+def _progress(cases: list[Case]) -> Iterable[Case]:
+    from tqdm import tqdm
+
+    return tqdm(cases, desc="gradcheck", unit="case", disable=None, leave=False)
+
+
+def _gradcheck(arguments: argparse.Namespace) -> int:
+    known = {case.name for case in registry}
+    unknown = [name for name in arguments.operation if name not in known]
+    if unknown:
+        print(f"gradcheck: no operation named {', '.join(unknown)}; there are {', '.join(sorted(known))}", file=sys.stderr)
+        return 2
+    started = time.perf_counter()
+    backends = [arguments.backend] if arguments.backend else None
+    reports = certify(arguments.operation, arguments.order, backends, _progress)
+    print(format_table(reports))
+    print(f"{time.perf_counter() - started:.1f} s")
+    if arguments.html:
+        write_certificate_page(reports, arguments.html)
+        print(f"page written to {arguments.html}")
+    return 0 if all(report.passed for report in reports) else 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m minidl", description="A deep-learning engine to read, import and run.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("info", help="what is in use here: kernels, instruction set, threads, versions")
+    gradcheck = commands.add_parser("gradcheck", help="prove every gradient by finite differences; exit 1 if one fails")
+    gradcheck.add_argument("operation", nargs="*", help="only these operations (default: all)")
+    gradcheck.add_argument("--order", type=int, default=2, choices=(1, 2, 3), help="highest order of derivative")
+    gradcheck.add_argument("--backend", choices=available_backends(), help="only this backend (default: all)")
+    gradcheck.add_argument("--html", metavar="FILE", help="write the certificate as a page, with heat maps")
+    arguments = parser.parse_args(argv)
+    if arguments.command == "info":
+        show_config()
+        return 0
+    return _gradcheck(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""What is in use here: kernels, instruction set, threads, versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+
+import numpy as np
+
+from minidl import _kernels
+from minidl.backends import available_backends
+
+__all__ = ["config", "show_config", "version"]
+
+_OPTIONAL = ("safetensors", "tqdm", "matplotlib", "scikit-learn", "pillow")
+
+
+def version(package: str = "minidl") -> str:
+    """Version of an installed package, "not installed" where there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def config() -> dict[str, str]:
+    """What computes and which versions, as text by topic.
+
+    Examples
+    --------
+    >>> "instruction set" in config()
+    True
+    """
+    compiled = _kernels.kernels is not None
+    return {
+        "minidl": version(),
+        "kernels": "compiled" if compiled else f"plain NumPy reference ({_kernels.reason})",
+        "instruction set": _kernels.isa if compiled else "-",
+        "OpenMP": "yes" if _kernels.openmp else "no",
+        "threads": f"{_kernels.get_num_threads()} of {_kernels.available_cores()} usable cores",
+        "backends": ", ".join(available_backends()),
+        "CuPy": "installed" if importlib.util.find_spec("cupy") else "not installed",
+        "python": f"{platform.python_implementation()} {platform.python_version()} on {sys.platform}, {platform.machine()}",
+        "numpy": np.__version__,
+        **{name: version(name) for name in _OPTIONAL},
+    }
+
+
+def show_config() -> None:
+    """Print what is in use: compiled or not, instruction set, OpenMP, threads, CuPy, versions."""
+    facts = config()
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")

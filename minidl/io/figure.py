@@ -1,0 +1,52 @@
+"""Figures that need no display: making one, and writing it in one step. matplotlib is imported only here, when asked."""
+
+from __future__ import annotations
+
+import io
+import os
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from minidl.errors import OptionError
+from minidl.io.atomic import write_atomically
+
+__all__ = ["BLUE", "GREEN", "ORANGE", "new_figure", "save_figure"]
+
+# From Okabe and Ito's palette, told apart by colour-blind readers. Source: https://jfly.uni-koeln.de/color/
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+
+
+def new_figure(width: float = 6.0, height: float = 4.0) -> Any:
+    """A matplotlib figure of its own, in inches, that leaves matplotlib's global state alone.
+
+    Raises
+    ------
+    OptionError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise OptionError(
+            "figure", expected="matplotlib for pictures", actual="it is not installed", hint="pip install matplotlib"
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Any, path: str | os.PathLike[str], caption: str = "") -> None:
+    """Write a figure in one step; the ending of `path` chooses the format (PNG, SVG, PDF).
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path
+    caption : str, optional
+        A sentence below the picture that says what is to be seen.
+    """
+    if caption:
+        columns = max(30, int(figure.get_size_inches()[0] * 15))
+        figure.supxlabel(textwrap.fill(caption, columns), fontsize=9, x=0.5, ha="center")
+    content = io.BytesIO()
+    figure.savefig(content, format=Path(path).suffix.lstrip(".") or "png", dpi=130)
+    write_atomically(path, content.getvalue())
