@@ -236,6 +236,7 @@ def _seed(outputs: list[Tensor], weights: list[Any], create_graph: bool, name: s
     return seeds
 
 
+@np.errstate(all="ignore")  # an infinite or undefined slope (sqrt at 0) is a result, no reason to warn
 def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_graph: bool, retain: bool) -> Any:
     """Carry gradients from the seeds back to the targets (None: to every leaf).
 
@@ -347,7 +348,7 @@ def _run_hooks(hooks: list[Any] | None, value: Any) -> Any:
     return value
 
 
-def _check_results(op: Op, edges: tuple[Any, ...], results: tuple[Any, ...], grads: list[Any]) -> None:
+def _check_results(op: Op, edges: Sequence[Any], results: tuple[Any, ...], grads: list[Any]) -> None:
     if len(results) != len(edges):
         raise GraphError(
             f"{op.name}.backward", expected=f"{len(edges)} gradients, one for each input", actual=f"{len(results)}",

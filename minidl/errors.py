@@ -9,6 +9,7 @@ __all__ = [
     "DeviceError",
     "GradcheckError",
     "GraphError",
+    "IndexingError",
     "MinidlError",
     "OptionError",
     "ShapeError",
@@ -42,10 +43,15 @@ class MinidlError(Exception):
         self.actual = actual
         self.hint = hint
         self.layers: list[str] = []
+        self.module: object = None
 
-    def add_layer(self, description: str) -> None:
-        """Note a layer that the error passed through, innermost first (`Module.__call__` does this)."""
+    def add_layer(self, description: str, module: object = None) -> None:
+        """Note a layer that the error passed through, innermost first (`Module.__call__` does this).
+
+        The first `module` given is kept, so that the layers outside can add its path.
+        """
         self.layers.append(description)
+        self.module = self.module or module
 
     def __str__(self) -> str:
         text = f"{self.where}: expected {self.expected}; got {self.actual}"
@@ -78,6 +84,10 @@ class AnomalyError(MinidlError, RuntimeError):
 
 class GradcheckError(MinidlError, AssertionError):
     """An analytic gradient that finite differences contradict."""
+
+
+class IndexingError(MinidlError, IndexError):
+    """An index outside its axis, or one that cannot index."""
 
 
 class DataError(MinidlError, ValueError):

@@ -26,25 +26,23 @@ there are no reference cycles, and an intermediate result that no backward needs
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import os
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minidl.errors import AnomalyError, GraphError, MinidlError, ShapeError
-from minidl.tensor import Tensor, grad_mode
+from minidl.tensor import Tensor, clock, grad_mode
 
 __all__ = ["Edge", "Op"]
 
 Edge: TypeAlias = "Tensor | tuple[Op, int] | None"
 """Where the gradient of an input belongs: a leaf, an output of another Op, or nowhere."""
 
-_sequence = itertools.count()
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -61,11 +59,11 @@ class Op:
 
     saved: tuple[Any, ...] | None = ()
     needs: tuple[bool, ...] = ()
-    edges: tuple[Edge, ...] | None = None
+    edges: Sequence[Edge] | None = None
     # True where the output may share memory with the first input (reshape, slices): they share a version, too.
     view = False
 
-    _origins: tuple[Any, ...] = ()
+    _origins: Sequence[Any] = ()
     _hooks: dict[int, list[Callable[..., Any]]] | None = None
     _retained: dict[int, weakref.ref[Tensor]] | None = None
     line = ""
@@ -97,100 +95,130 @@ class Op:
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute; record the node if a gradient can flow to one of the inputs."""
-        traced = wanted = False
         arrays = []
+        traced = recording = loose = False
         for value in inputs:
             if isinstance(value, Tensor):
                 traced = True
-                wanted = wanted or value._requires_grad
-                value = value.data
-            arrays.append(value)
-        recording = wanted and grad_mode.enabled
-        if recording:
-            self._begin(inputs, arrays)
+                recording = recording or value._requires_grad
+                arrays.append(value.data)
+            else:
+                loose = loose or isinstance(value, np.ndarray)
+                arrays.append(value)
+        recording = recording and grad_mode.enabled
+        if recording and (loose or self.edges is not None):
+            self._prepare(inputs, arrays)
         try:
             outputs = self.forward(*arrays)
         except ValueError as error:
             if isinstance(error, MinidlError):
                 raise
             raise self._explain(error, arrays) from error
-        if isinstance(outputs, np.generic):
-            outputs = np.asarray(outputs)
+        if isinstance(outputs, np.generic):  # what NumPy makes of 0-d results
+            outputs = self._as_array(outputs)
         if not traced:
             return outputs
         if grad_mode.anomaly:
             self._check_finite(arrays, outputs)
-        if not recording:
-            if type(outputs) is tuple:
-                return tuple([Tensor.of(np.asarray(a) if isinstance(a, np.generic) else a) for a in outputs])
-            return Tensor.of(outputs)
         if type(outputs) is tuple:
-            return self._record_many(inputs, arrays, outputs)
-        return self._record(inputs, arrays, outputs)
+            return self._finish_many(inputs, arrays, outputs, recording)
+        if recording:
+            return self._record(inputs, arrays, outputs)
+        return self._view_of(inputs, arrays, Tensor.of(outputs)) if self.view else Tensor.of(outputs)
+
+    def _as_array(self, scalar: np.generic) -> np.ndarray:
+        array = np.asarray(scalar)
+        if self.saved:
+            self.saved = tuple([array if value is scalar else value for value in self.saved])
+        return array
 
     def _explain(self, error: ValueError, arrays: list[Any]) -> ShapeError:
         """What NumPy says of shapes that do not fit, with the operation's name and all shapes."""
         shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
         return ShapeError(self.name, expected="inputs whose shapes fit together", actual=f"shapes {shapes} ({error})")
 
-    def _begin(self, inputs: tuple[Any, ...], arrays: list[Any]) -> None:
+    def _prepare(self, inputs: tuple[Any, ...], arrays: list[Any]) -> None:
         if self.edges is not None:
             raise GraphError(
                 self.name, expected="a new instance for each call", actual="an instance that is already in a graph",
                 hint=f"one Op is one node: call {self.name}(...)(x) anew",
             )  # fmt: skip
         for i, value in enumerate(arrays):
-            # An array that came without a Tensor gets an identity of its own: _find_origin relies on it.
+            # An array that came without a Tensor gets an identity of its own: _origins_of relies on it.
             if value is inputs[i] and isinstance(value, np.ndarray):
                 arrays[i] = value[...]
 
     def _record(self, inputs: tuple[Any, ...], arrays: list[Any], output: Any) -> Tensor:
-        self.seq = next(_sequence)
-        self.edges = tuple([_edge(value) for value in inputs])
+        """Tie the node to its inputs, and a Tensor around its one output to the node."""
         for array in arrays:
             if array is output:
                 output = output[...]
                 break
+        result = Tensor.of(output, self if output.dtype.kind == "f" else None)
+        if self.view:
+            self._view_of(inputs, arrays, result)
         self.shapes: tuple[Any, ...] = (output.shape,)
-        if output.dtype.kind != "f":
-            return Tensor.of(output)
-        version = inputs[0]._version if self.view and output.base is not None else [0]
-        result = Tensor.of(output, self, 0, version)
-        if self.saved:
-            self._origins = tuple([self._find_origin(a, inputs, arrays, (result,)) for a in self.saved])
+        self._tie(inputs, arrays, (result,))
         return result
 
-    def _record_many(self, inputs: tuple[Any, ...], arrays: list[Any], outputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
-        self.seq = next(_sequence)
-        self.edges = tuple([_edge(value) for value in inputs])
+    def _tie(self, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> None:
+        """Note where gradients go, and where each saved array came from: an input, or (number, version) of an output."""
+        self.seq = next(clock)
+        # Plain loops: this runs for every operation, and a comprehension costs a call of its own.
+        edges: list[Edge] = []
+        for value in inputs:
+            if isinstance(value, Tensor) and value._requires_grad:
+                edges.append(value if value.op is None else (value.op, value.index))
+            else:
+                edges.append(None)
+        self.edges = edges
+        if self.saved:
+            origins: list[Any] = []
+            for saved in self.saved:
+                for value, array in zip(inputs, arrays):  # noqa: B905 - of equal length, and strict is slow
+                    if array is saved:
+                        origins.append(value)
+                        break
+                else:
+                    origins.append(self._origin_among(results, saved))
+            self._origins = origins
+
+    def _finish_many(
+        self, inputs: tuple[Any, ...], arrays: list[Any], outputs: tuple[Any, ...], recording: bool
+    ) -> tuple[Tensor, ...]:
+        """The same for several outputs."""
         results = []
         for index, output in enumerate(outputs):
-            output = np.asarray(output) if isinstance(output, np.generic) else output
+            output = self._as_array(output) if isinstance(output, np.generic) else output
             if any(array is output for array in arrays):
                 output = output[...]
-            op = self if output.dtype.kind == "f" else None
-            version = inputs[0]._version if self.view and output.base is not None else [0]
-            results.append(Tensor.of(output, op, index, version))
-        self.shapes = tuple([result.shape for result in results])
-        self._templates = tuple([result.data.dtype for result in results])
-        if self.saved:
-            self._origins = tuple([self._find_origin(a, inputs, arrays, tuple(results)) for a in self.saved])
+            op = self if recording and output.dtype.kind == "f" else None
+            result = Tensor.of(output, op, index)
+            results.append(self._view_of(inputs, arrays, result) if self.view else result)
+        if recording:
+            self.shapes = tuple([result.shape for result in results])
+            self._templates = tuple([result.data.dtype for result in results])
+            self._tie(inputs, arrays, tuple(results))
         return tuple(results)
 
-    def _find_origin(self, array: Any, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> Any:
-        """Where a saved array came from: (number, version list, version); outputs count from -1 downwards."""
-        for i, candidate in enumerate(arrays):
-            if candidate is array:
-                source = inputs[i]
-                return (i, source._version, source._version[0]) if isinstance(source, Tensor) else None
-        for i, result in enumerate(results):
-            if result.data is array:
-                return (-1 - i, result._version, result._version[0])
-        if hasattr(array, "dtype") and array.dtype.kind == "f":
+    def _view_of(self, inputs: tuple[Any, ...], arrays: list[Any], result: Tensor) -> Tensor:
+        """Let the result share the version of the first input, if it is a view of its memory."""
+        # A view's base is the owner of the memory; a copy (what reshape makes of a transpose) has another one.
+        base, source = result.data.base, arrays[0]
+        if isinstance(inputs[0], Tensor) and base is not None and (base is source or base is source.base):
+            result._version = inputs[0].shared_version()
+        return result
+
+    def _origin_among(self, results: tuple[Tensor, ...], saved: Any) -> tuple[int, list[int]] | None:
+        for number, result in enumerate(results):
+            if result.data is saved:
+                # Not the Tensor itself: that would be a cycle.
+                return number, result.shared_version()
+        if hasattr(saved, "dtype") and saved.dtype.kind == "f":
             raise GraphError(
                 f"{self.name}.save",
                 expected="inputs or outputs of forward",
-                actual=f"another float array of shape {array.shape}",
+                actual=f"another float array of shape {saved.shape}",
                 hint="what it owes to the inputs would be lost at second order: return it as an output, or compute "
                 "it again in backward",
             )
@@ -213,36 +241,40 @@ class Op:
                 actual=f"{self.name}, whose saved arrays an earlier backward freed",
                 hint="compute the loss again, or call the earlier one with retain_graph=True",
             )
-        for origin in self._origins:
-            if origin is not None and origin[1][0] != origin[2]:
-                what = f"input {origin[0]}" if origin[0] >= 0 else f"output {-1 - origin[0]}"
-                raise GraphError(
-                    "backward",
-                    expected=f"the arrays as {self.name} saved them",
-                    actual=f"{what} of {self.name} was changed in place {origin[1][0] - origin[2]} time(s) since",
-                    hint="change it after backward, or change a copy",
-                )
+        for saved, origin in zip(self.saved, self._origins):  # noqa: B905 - no origins before recording
+            if isinstance(origin, Tensor):
+                version, same = origin._version, origin.data is saved
+            elif type(origin) is tuple:
+                version, same = origin[1], True
+            else:
+                continue
+            if not same or (version is not None and version[0] > self.seq):
+                self._refuse_change(saved, origin)
         if not as_tensors or not self._origins:
             return self
         twin = copy.copy(self)
         twin.saved = tuple([self._as_tensor(a, o) for a, o in zip(self.saved, self._origins, strict=True)])
         return twin
 
-    def _as_tensor(self, array: Any, origin: Any) -> Any:
-        if origin is None:
-            return array
-        number, version, _ = origin
-        if number < 0:
-            return Tensor.of(array, self, -1 - number, version)
-        edge = self.edges[number]  # type: ignore[index]  # a recorded node has edges
-        if isinstance(edge, tuple):
-            return Tensor.of(array, edge[0], edge[1], version)
-        return Tensor.of(array, version=version) if edge is None else edge
+    def _refuse_change(self, saved: Any, origin: Any) -> None:
+        what = "an input" if isinstance(origin, Tensor) else f"output {origin[0]}"
+        raise GraphError(
+            "backward",
+            expected=f"the arrays as {self.name} saved them",
+            actual=f"{what} of {self.name}, of shape {saved.shape}, was changed in place since",
+            hint="change it after backward, or change a copy",
+        )
+
+    def _as_tensor(self, saved: Any, origin: Any) -> Any:
+        if isinstance(origin, Tensor):
+            return origin
+        return Tensor.of(saved, self, *origin) if type(origin) is tuple else saved
 
     def free(self) -> None:
         """Let go of the saved arrays; a node that saved some cannot go back again."""
         if self.saved:
             self.saved = None
+            self._origins = ()
 
     def retain(self, tensor: Tensor) -> None:
         """Leave the gradient of this output in ``tensor.grad``, too."""
@@ -272,12 +304,6 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
-
-
-def _edge(value: Any) -> Edge:
-    if isinstance(value, Tensor) and value._requires_grad:
-        return value if value.op is None else (value.op, value.index)
-    return None
 
 
 def all_finite(values: Any) -> bool:

@@ -6,6 +6,7 @@ record backwards, and the table in `ops/methods.py` gives the Tensor its operato
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +27,7 @@ __all__ = [
     "Tensor",
     "as_array",
     "as_dtype",
+    "clock",
     "get_default_dtype",
     "grad_mode",
     "plain_index",
@@ -44,6 +46,9 @@ class GradMode(threading.local):
 
 
 grad_mode = GradMode()
+
+clock = itertools.count(1)
+"""Numbers recorded operations and changes in place by the order in which they happen."""
 
 
 class _Defaults:
@@ -186,20 +191,21 @@ class Tensor(TensorMethods):
     tensor([2., 4., 6.])
     """
 
-    __slots__ = ("__weakref__", "_hooks", "_requires_grad", "_version", "data", "grad", "index", "op")
-
     # NumPy then leaves ``ndarray * Tensor`` to Tensor.__rmul__.
     __array_ufunc__ = None
 
+    # What most Tensors have in common stands in the class: making one sets little more than its array.
+    data: Any
+    grad: Tensor | None = None
+    op: Any = None
+    index: int = 0
+    _requires_grad: bool = False
+    _version: list[int] | None = None
+    _hooks: list[Callable[..., Any]] | None = None
+
     def __init__(self, data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> None:
         # A view of its own: no two Tensors share one array object, so that a saved array names its Tensor.
-        self.data: Any = as_array(data, dtype)[...]
-        self.grad: Tensor | None = None
-        self.op: Any = None
-        self.index = 0
-        self._requires_grad = False
-        self._version = [0]
-        self._hooks: list[Callable[..., Any]] | None = None
+        self.data = as_array(data, dtype)[...]
         if requires_grad:
             self.requires_grad = True
 
@@ -208,12 +214,12 @@ class Tensor(TensorMethods):
         """A Tensor around an array that is known to be fit, made by output `index` of `op`: no checks, no copy."""
         self = object.__new__(cls)
         self.data = array
-        self.grad = None
-        self.op = op
-        self.index = index
-        self._requires_grad = op is not None
-        self._version = [0] if version is None else version
-        self._hooks = None
+        if op is not None:
+            self.op = op
+            self.index = index
+            self._requires_grad = True
+        if version is not None:
+            self._version = version
         return self
 
     # What it is
@@ -284,16 +290,11 @@ class Tensor(TensorMethods):
         self.requires_grad = requires_grad
         return self
 
-    @property
-    def version(self) -> int:
-        """How often the array was changed in place; views share it."""
-        return self._version[0]
-
     # Leaving the graph
 
     def detach(self) -> Tensor:
         """The same memory outside the graph; changes in place are still noticed."""
-        return Tensor.of(self.data[...], version=self._version)
+        return Tensor.of(self.data[...], version=self.shared_version())
 
     def item(self) -> Any:
         """The only element as a Python number.
@@ -395,7 +396,13 @@ class Tensor(TensorMethods):
 
     def mark_changed(self) -> None:
         """Say that the array was changed in place: a backward that saved it will refuse to use it."""
-        self._version[0] += 1
+        self.shared_version()[0] = next(clock)
+
+    def shared_version(self) -> list[int]:
+        """When the array was last changed in place, by `clock`, in a list that views of the same memory share."""
+        if self._version is None:
+            self._version = [0]
+        return self._version
 
     def _writable(self, what: str) -> Any:
         if self._requires_grad and grad_mode.enabled:
