@@ -110,7 +110,7 @@ def as_array(value: Any, dtype: DTypeLike | None = None) -> Any:
     elif hasattr(value, "__array_interface__") or hasattr(value, "__cuda_array_interface__"):
         array = host_array(value)
     else:
-        array = _from_python(value)
+        array = _from_python(value, wanted)
     if array.dtype.kind not in "fiub":
         raise DTypeError(
             "tensor",
@@ -121,8 +121,8 @@ def as_array(value: Any, dtype: DTypeLike | None = None) -> Any:
     return array if wanted is None or wanted == array.dtype else array.astype(wanted)
 
 
-def _from_python(value: Any) -> np.ndarray:
-    """A new array from scalars and nested lists, which may hold Tensors."""
+def _from_python(value: Any, wanted: np.dtype | None) -> np.ndarray:
+    """A new array from scalars and nested lists, which may hold Tensors; Python floats become what is wanted."""
     plain = _untensor(value)
     try:
         array = np.array(plain)
@@ -133,7 +133,9 @@ def _from_python(value: Any) -> np.ndarray:
             actual=str(error).splitlines()[0],
             hint="pad the rows to one length",
         ) from error
-    return array.astype(_Defaults.dtype) if array.dtype == np.float64 and not _has_float64(plain) else array
+    if wanted is None and array.dtype == np.float64 and not _has_float64(plain):
+        return array.astype(_Defaults.dtype)
+    return array
 
 
 def _untensor(value: Any) -> Any:

@@ -10,7 +10,7 @@ from minidl.gradcheck import call, cases
 from minidl.op import Op
 from minidl.tensor import DTypeLike, Tensor, as_array, as_dtype, get_default_dtype
 
-__all__ = ["astype", "floating", "promote"]
+__all__ = ["astype", "floating", "floats", "promote"]
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -59,6 +59,24 @@ def floating(x: Any) -> Any:
     return x
 
 
+def floats(*values: Any) -> tuple[Any, ...]:
+    """Operands as floating-point arrays of one type, the widest among them; None stays None.
+
+    Examples
+    --------
+    >>> import minidl
+    >>> [x if x is None else x.dtype.name for x in floats(minidl.arange(3), None, minidl.ones(3))]
+    ['float32', None, 'float32']
+    """
+    arrays = [v if v is None or hasattr(v, "dtype") else as_array(v) for v in values]
+    arrays = [v if v is None else floating(v) for v in arrays]
+    first = next(v.dtype for v in arrays if v is not None)
+    if all(v is None or v.dtype == first for v in arrays):
+        return tuple(arrays)
+    widest = np.result_type(*[v.dtype for v in arrays if v is not None])
+    return tuple([v if v is None else astype(v, widest) for v in arrays])
+
+
 def promote(a: Any, b: Any) -> tuple[Any, Any]:
     """Bring two operands to a common type by PyTorch's rules.
 
@@ -69,6 +87,8 @@ def promote(a: Any, b: Any) -> tuple[Any, Any]:
     """
     x = a.data if isinstance(a, Tensor) else a
     y = b.data if isinstance(b, Tensor) else b
+    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.dtype == y.dtype:
+        return a, b  # by far the most frequent
     if hasattr(x, "dtype") and hasattr(y, "dtype"):
         if x.dtype == y.dtype:
             return a, b
