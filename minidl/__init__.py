@@ -15,5 +15,7 @@ from minidl.creation import *  # noqa: F403
 from minidl.gradcheck import gradcheck
 from minidl.op import Op
 from minidl.ops import *  # noqa: F403
+from minidl.config import show_config
+from minidl.io import load, save
 from minidl.random import manual_seed
 from minidl.tensor import Tensor, get_default_dtype, set_default_dtype

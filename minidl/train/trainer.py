@@ -278,8 +278,8 @@ class Trainer:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "callbacks": [callback.state_dict() for callback in self.callbacks],
-            "metrics": [metric.state_dict() for metric in self.metrics],
+            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in self.callbacks],
+            "metrics": [[metric.name, metric.state_dict()] for metric in self.metrics],
             "loader": loader,
             "random": get_rng_state(),
             "history": self.history.rows,
@@ -300,13 +300,20 @@ class Trainer:
         if not isinstance(state, Mapping) or not {"model", "optimizer", "callbacks", "metrics", "epoch"} <= set(state):
             raise DataError("Trainer", expected="a state of Trainer.state_dict()", actual=f"{type(state).__name__} without it",
                             hint="the file may hold weights alone: model.load_state_dict(minidl.load(path))")  # fmt: skip
-        for name, own in (("callbacks", self.callbacks), ("metrics", self.metrics)):
-            if len(state[name]) != len(own):
-                raise DataError("Trainer", expected=f"{len(state[name])} {name}, as when it was saved", actual=str(len(own)))
+        parts: list[tuple[Any, Any]] = []
+        for what, own, names in (
+            ("callbacks", self.callbacks, [type(callback).__name__ for callback in self.callbacks]),
+            ("metrics", self.metrics, [metric.name for metric in self.metrics]),
+        ):
+            saved = [name for name, _ in state[what]]
+            if saved != names:
+                raise DataError("Trainer", expected=f"the {what} of the saved run: {', '.join(saved) or 'none'}",
+                                actual=", ".join(names) or "none")  # fmt: skip
+            parts += zip(own, [content for _, content in state[what]], strict=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for part, saved in zip([*self.callbacks, *self.metrics], [*state["callbacks"], *state["metrics"]], strict=True):
-            part.load_state_dict(saved)
+        for part, content in parts:
+            part.load_state_dict(content)
         if state["loader"] is not None and hasattr(self._loader, "load_state_dict"):
             self._loader.load_state_dict(state["loader"])
         set_rng_state(state["random"])
