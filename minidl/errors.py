@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AnomalyError",
     "DTypeError",
@@ -43,15 +45,16 @@ class MinidlError(Exception):
         self.actual = actual
         self.hint = hint
         self.layers: list[str] = []
-        self.module: object = None
+        self.module: Any = None
 
-    def add_layer(self, description: str, module: object = None) -> None:
+    def add_layer(self, description: str, module: Any = None) -> None:
         """Note a layer that the error passed through, innermost first (`Module.__call__` does this).
 
         The first `module` given is kept, so that the layers outside can add its path.
         """
         self.layers.append(description)
-        self.module = self.module or module
+        if self.module is None:
+            self.module = module
 
     def __str__(self) -> str:
         text = f"{self.where}: expected {self.expected}; got {self.actual}"

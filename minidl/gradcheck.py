@@ -128,14 +128,11 @@ def _compare(
 
         def gradient(tensors: list[Tensor], record: bool) -> list[Tensor]:
             results = function(tensors[:count], True)
-            return _tensors(_gradients(results, tensors[:count], tensors[count:], create_graph=record))
+            found = _gradients(results, tensors[:count], tensors[count:], create_graph=record)
+            return [g if isinstance(g, Tensor) else Tensor(g) for g in found]
 
         comparisons += _compare(gradient, [*inputs, *weights], orders_left - 1, order + 1, eps, rng)
     return comparisons
-
-
-def _tensors(values: list[Any]) -> list[Tensor]:
-    return [value if isinstance(value, Tensor) else Tensor(value) for value in values]
 
 
 def _gradients(outputs: list[Tensor], inputs: list[Tensor], weights: list[Tensor], create_graph: bool) -> list[Any]:
@@ -144,8 +141,8 @@ def _gradients(outputs: list[Tensor], inputs: list[Tensor], weights: list[Tensor
     found: Sequence[Tensor | None] = [None] * len(inputs)
     if live:
         found = grad([y for y, _ in live], inputs, [w for _, w in live], create_graph=create_graph, allow_unused=True)
-    values = [np.zeros(x.shape, x.dtype) if g is None else g for x, g in zip(inputs, found, strict=True)]
-    return values if create_graph else [g.data if isinstance(g, Tensor) else g for g in values]
+    values = [Tensor(np.zeros(x.shape, x.dtype)) if g is None else g for x, g in zip(inputs, found, strict=True)]
+    return values if create_graph else [g.data for g in values]
 
 
 def _differences(
@@ -218,7 +215,7 @@ def gradcheck(
     """
     if order < 1:
         raise OptionError("gradcheck", expected="order >= 1", actual=str(order))
-    values = [inputs] if isinstance(inputs, (Tensor, np.ndarray)) else list(inputs)
+    values: list[Any] = [inputs] if isinstance(inputs, (Tensor, np.ndarray)) else list(inputs)
     values = [value.data if isinstance(value, Tensor) else value for value in values]
     places = [i for i, v in enumerate(values) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
     for i in places:
@@ -319,6 +316,6 @@ def cases(
     """Register the gradient-check cases of an operation: ``{label: sampler}``.
 
     A case whose true gradient is zero proves nothing and is refused by the runner; `order` is 0 only for operations
-    that have no gradient at all.
+    that have no gradient at all, or that of a flat function: zeros.
     """
     registry.extend(Case(function, label, sample, oracle, order, elementwise) for label, sample in samples.items())

@@ -57,7 +57,7 @@ class Op:
         During `backward`: for each input, whether its gradient is wanted. Others may be returned as None.
     """
 
-    saved: tuple[Any, ...] | None = ()
+    saved: Any = ()  # a tuple; None once a backward has freed it
     needs: tuple[bool, ...] = ()
     edges: Sequence[Edge] | None = None
     # True where the output may share memory with the first input (reshape, slices): they share a version, too.

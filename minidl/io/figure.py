@@ -11,7 +11,7 @@ from typing import Any
 from minidl.errors import OptionError
 from minidl.io.atomic import write_atomically
 
-__all__ = ["BLUE", "GREEN", "ORANGE", "new_figure", "save_figure"]
+__all__ = ["BLUE", "GREEN", "ORANGE", "diverging", "new_figure", "save_figure"]
 
 # From Okabe and Ito's palette, told apart by colour-blind readers. Source: https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -32,6 +32,13 @@ def new_figure(width: float = 6.0, height: float = 4.0) -> Any:
             "figure", expected="matplotlib for pictures", actual="it is not installed", hint="pip install matplotlib"
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def diverging() -> Any:
+    """A colour map from blue (negative) over white (zero) to orange (positive)."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("blue-white-orange", [BLUE, "white", ORANGE])
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str], caption: str = "") -> None:

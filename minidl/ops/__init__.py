@@ -35,7 +35,6 @@ from minidl.ops.einsum import einsum
 from minidl.ops.elementwise import abs, clamp, clip, cos, maximum, minimum, sin, where
 from minidl.ops.embedding import embedding, one_hot
 from minidl.ops.extrema import amax, amin, argmax, argmin, max, min
-from minidl.ops.gather import gather, scatter_add, take_along_axis
 from minidl.ops.index import index_select, masked_fill
 from minidl.ops.join import cat, chunk, concat, split, stack, unbind
 from minidl.ops.layer_norm import group_norm, layer_norm
@@ -51,6 +50,7 @@ from minidl.ops.loss import (
 )
 from minidl.ops.matrix import diagonal, trace, tril, triu
 from minidl.ops.padding import pad
+from minidl.ops.permutation import movedim, permute, swapaxes, transpose
 from minidl.ops.pool import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from minidl.ops.powers import exp, expm1, log, log1p, log2, pow, rsqrt, sqrt
 from minidl.ops.rearrange import flip, repeat, repeat_interleave, roll, tile
@@ -58,20 +58,8 @@ from minidl.ops.rectifiers import elu, hardtanh, leaky_relu, relu, relu6
 from minidl.ops.reduce import all, any, count_nonzero, mean, std, sum, var
 from minidl.ops.resize import interpolate
 from minidl.ops.rounding import ceil, floor, round, sign
-from minidl.ops.shape import (
-    clone,
-    contiguous,
-    flatten,
-    movedim,
-    permute,
-    ravel,
-    reshape,
-    squeeze,
-    swapaxes,
-    transpose,
-    unflatten,
-    unsqueeze,
-)
+from minidl.ops.scatter import gather, scatter_add, take_along_axis
+from minidl.ops.shape import clone, contiguous, flatten, ravel, reshape, squeeze, unflatten, unsqueeze
 from minidl.ops.softmax import log_softmax, logsumexp, softmax
 from minidl.ops.sorting import argsort, sort, topk
 from minidl.ops.unfold import fold, unfold

@@ -19,10 +19,11 @@ from minidl.ops import reduce
 from minidl.ops.broadcast import broadcast_to
 from minidl.ops.cast import astype, floats
 from minidl.ops.elementwise import where
-from minidl.ops.gather import gather
 from minidl.ops.index import index_select
 from minidl.ops.loss import check_reduction, reduced
-from minidl.ops.shape import movedim, reshape
+from minidl.ops.permutation import movedim
+from minidl.ops.scatter import gather
+from minidl.ops.shape import reshape
 from minidl.ops.softmax import log_softmax, softmax
 from minidl.tensor import Tensor, as_array
 

@@ -14,8 +14,9 @@ from minidl.op import Op
 from minidl.ops.axes import normalize_dim, reduced_dims
 from minidl.ops.cast import astype
 from minidl.ops.oracles import over_groups
+from minidl.ops.permutation import permute
 from minidl.ops.reduce import sum
-from minidl.ops.shape import permute, reshape
+from minidl.ops.shape import reshape
 
 __all__ = ["cumsum", "prod"]
 

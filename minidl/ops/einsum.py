@@ -24,7 +24,8 @@ from minidl.op import Op
 from minidl.ops.broadcast import sum_to
 from minidl.ops.cast import promote
 from minidl.ops.matrix import diagonal
-from minidl.ops.shape import Permute, Reshape
+from minidl.ops.permutation import Permute
+from minidl.ops.shape import Reshape
 
 __all__ = ["einsum"]
 

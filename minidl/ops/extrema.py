@@ -16,9 +16,9 @@ from minidl.ops.broadcast import broadcast_to
 from minidl.ops.cast import astype
 from minidl.ops.comparison import eq
 from minidl.ops.elementwise import maximum, minimum
-from minidl.ops.gather import gather
 from minidl.ops.oracles import over_groups
 from minidl.ops.reduce import Reduction, sum
+from minidl.ops.scatter import gather
 from minidl.ops.shape import reshape, squeeze
 
 __all__ = ["ValuesAndIndices", "amax", "amin", "argmax", "argmin", "max", "min"]

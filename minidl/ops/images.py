@@ -57,6 +57,8 @@ def axis_pair(value: Any, name: str, axes: int, filler: int) -> tuple[int, int]:
     OptionError
         If it is neither an integer nor a tuple with one for each axis.
     """
+    if type(value) is int:  # by far the most common; `pair` checks the rest
+        return (value if axes == 2 else filler), value
     if axes == 2:
         return pair(value, name)
     entry = value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value

@@ -1,10 +1,11 @@
-"""The same elements under another shape or in another order of dimensions: reshape, transpose, and their relatives.
+"""The same elements under another shape: reshape and its relatives.
 
 Nothing is computed here. Where memory allows it the result is a view, and the gradient is the same step backwards.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,14 +20,9 @@ __all__ = [
     "clone",
     "contiguous",
     "flatten",
-    "movedim",
-    "permute",
     "ravel",
     "reshape",
-    "reverse_dims",
     "squeeze",
-    "swapaxes",
-    "transpose",
     "unflatten",
     "unsqueeze",
 ]
@@ -46,36 +42,6 @@ class Reshape(Op):
 
     def backward(self, grad: Any) -> Any:
         return grad.reshape(self.before)
-
-
-class Transpose(Op):
-    """Two dimensions change places;  ∂L/∂x = ∂L/∂y with the same two changed back."""
-
-    view = True
-
-    def __init__(self, dim0: int, dim1: int) -> None:
-        self.dims = dim0, dim1
-
-    def forward(self, x: Any) -> Any:
-        return x.swapaxes(*self.dims)
-
-    def backward(self, grad: Any) -> Any:
-        return grad.swapaxes(*self.dims)
-
-
-class Permute(Op):
-    """Dimension i of y is dimension dims[i] of x;  ∂L/∂x = ∂L/∂y under the inverse permutation."""
-
-    view = True
-
-    def __init__(self, dims: tuple[int, ...]) -> None:
-        self.dims = dims
-
-    def forward(self, x: Any) -> Any:
-        return x.transpose(self.dims)
-
-    def backward(self, grad: Any) -> Any:
-        return Permute(tuple(sorted(range(len(self.dims)), key=self.dims.__getitem__)))(grad)
 
 
 class Clone(Op):
@@ -125,107 +91,13 @@ def reshape(x: Any, *shape: Any) -> Any:
 
 
 def _bad_shape(name: str, x: Any, shape: tuple[int, ...]) -> ShapeError:
-    count = int(np.prod(x.shape, dtype=object))
+    count = math.prod(x.shape)
     return ShapeError(
         name,
         expected=f"sizes whose product is {count}, as shape {tuple(x.shape)} has, or one -1 that can make it so",
         actual=str(shape),
         hint="the batch often stays: reshape(x, x.shape[0], -1)" if x.ndim > 1 else "",
     )
-
-
-def transpose(x: Any, dim0: int, dim1: int) -> Any:
-    """Two dimensions change places, as a view: ``y[.., j, .., i, ..] = x[.., i, .., j, ..]``.
-
-    (This is PyTorch's `transpose`; NumPy's, which takes all axes, is `permute`.)
-
-    Raises
-    ------
-    ShapeError
-        If `x` has no such dimension.
-
-    Examples
-    --------
-    >>> import minidl
-    >>> transpose(minidl.tensor([[1, 2, 3], [4, 5, 6]]), 0, 1)
-    tensor([[1, 4],
-            [2, 5],
-            [3, 6]])
-    """
-    ndim = x.ndim
-    return Transpose(normalize_dim("transpose", dim0, ndim), normalize_dim("transpose", dim1, ndim))(x) if ndim else x
-
-
-def swapaxes(x: Any, axis0: int, axis1: int) -> Any:
-    """`transpose` under NumPy's name.
-
-    Examples
-    --------
-    >>> import minidl
-    >>> swapaxes(minidl.ones(2, 3, 4), 0, -1).shape
-    (4, 3, 2)
-    """
-    return transpose(x, axis0, axis1)
-
-
-def permute(x: Any, *dims: Any) -> Any:
-    """All dimensions in a new order, as a view: dimension i of the result is dimension ``dims[i]`` of `x`.
-
-    Raises
-    ------
-    ShapeError
-        If `dims` does not name each dimension once.
-
-    Examples
-    --------
-    >>> import minidl
-    >>> permute(minidl.ones(2, 3, 4), 2, 0, 1).shape
-    (4, 2, 3)
-    """
-    if len(dims) == 1 and isinstance(dims[0], (tuple, list)):
-        dims = tuple(dims[0])
-    order = normalize_dims("permute", dims, x.ndim)
-    if len(order) != x.ndim:
-        raise ShapeError("permute", expected=f"each of the {x.ndim} dimensions once", actual=str(dims))
-    return Permute(order)(x)
-
-
-def reverse_dims(x: Any) -> Any:
-    """All dimensions in reverse order, as a view: what ``x.T`` is, the transpose of a matrix.
-
-    Examples
-    --------
-    >>> import minidl
-    >>> minidl.ones(2, 3).T.shape
-    (3, 2)
-    """
-    return Permute(tuple(range(x.ndim - 1, -1, -1)))(x)
-
-
-def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    """Some dimensions move to other places, the others keep their order; a view.
-
-    Raises
-    ------
-    ShapeError
-        If the two do not name equally many dimensions, or name one that is not there.
-
-    Examples
-    --------
-    >>> import minidl
-    >>> movedim(minidl.ones(2, 3, 4), 0, -1).shape
-    (3, 4, 2)
-    """
-    sources = normalize_dims("movedim", source, x.ndim)
-    destinations = normalize_dims("movedim", destination, x.ndim)
-    if len(sources) != len(destinations):
-        raise ShapeError(
-            "movedim", expected="as many destinations as sources", actual=f"{len(destinations)} for {len(sources)}"
-        )
-    order = [i for i in range(x.ndim) if i not in sources]
-    for place, dim in sorted(zip(destinations, sources, strict=True)):
-        order.insert(place, dim)
-    return Permute(tuple(order))(x)
 
 
 def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
@@ -282,10 +154,7 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     first, last = normalize_dim("flatten", start_dim, len(shape)), normalize_dim("flatten", end_dim, len(shape))
     if first > last:
         raise ShapeError("flatten", expected="start_dim before end_dim", actual=f"{start_dim} and {end_dim}")
-    joined = 1
-    for size in shape[first : last + 1]:
-        joined *= size
-    return Reshape((*shape[:first], joined, *shape[last + 1 :]))(x)
+    return Reshape((*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))(x)
 
 
 def ravel(x: Any) -> Any:
@@ -315,9 +184,7 @@ def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
     (2, 3, 4)
     """
     dim = normalize_dim("unflatten", dim, x.ndim)
-    known = 1
-    for size in sizes:
-        known *= size if size != -1 else 1
+    known = math.prod([size for size in sizes if size != -1])
     rest = x.shape[dim] // known if known > 0 and -1 in sizes else 1
     filled = tuple([rest if size == -1 else size for size in sizes])
     if not filled or min(filled) < 0 or list(sizes).count(-1) > 1 or known * rest != x.shape[dim]:
@@ -363,20 +230,6 @@ def _loop_reshape(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-def _loop_permute(x: np.ndarray, *dims: int) -> np.ndarray:
-    order = [dim % x.ndim for dim in dims]
-    out = np.empty([x.shape[dim] for dim in order])
-    for index in np.ndindex(*x.shape):
-        out[tuple(index[dim] for dim in order)] = x[index]
-    return out
-
-
-def _swapped(x: np.ndarray, a: int, b: int) -> np.ndarray:
-    dims = list(range(x.ndim))
-    dims[a], dims[b] = dims[b], dims[a]
-    return _loop_permute(x, *dims)
-
-
 cases(
     reshape,
     lambda x, *shape: _loop_reshape(x, (3, 4)),
@@ -385,19 +238,6 @@ cases(
         "tuple": lambda r: call(r.normal(size=(12,)), (3, 4)),
         "-1": lambda r: call(r.normal(size=(2, 3, 2)), -1, 4),
         "transposed": lambda r: call(r.normal(size=(2, 6)).T.copy().T, (3, 4)),
-    },
-)
-cases(transpose, _swapped, {"matrix": lambda r: call(r.normal(size=(2, 3)), 0, 1)})
-cases(transpose, _swapped, {"3-d": lambda r: call(r.normal(size=(2, 3, 4)), -1, 0)})
-cases(swapaxes, _swapped, {"3-d": lambda r: call(r.normal(size=(2, 3, 4)), 1, 2)})
-cases(permute, _loop_permute, {"3-d": lambda r: call(r.normal(size=(2, 3, 4)), 2, 0, -2)})
-cases(reverse_dims, lambda x: _loop_permute(x, 2, 1, 0), {"3-d": lambda r: call(r.normal(size=(2, 3, 4)))})
-cases(
-    movedim,
-    lambda x, source, destination: _loop_permute(x, *((1, 2, 0) if source == 0 else (2, 1, 0))),
-    {
-        "one": lambda r: call(r.normal(size=(2, 3, 4)), 0, -1),
-        "two": lambda r: call(r.normal(size=(2, 3, 4)), (0, 2), (2, 0)),
     },
 )
 cases(

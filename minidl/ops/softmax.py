@@ -16,6 +16,7 @@ from minidl.ops.comparison import eq
 from minidl.ops.elementwise import where
 from minidl.ops.powers import exp
 from minidl.ops.reduce import sum
+from minidl.ops.shape import reshape
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
@@ -140,7 +141,7 @@ def softmax(x: Any, dim: int) -> Any:
     tensor([[0.2689, 0.7311],
             [1.    , 0.    ]])
     """
-    return Softmax(normalize_dim("softmax", dim, x.ndim))(floating(x))
+    return _along(Softmax, "softmax", x, dim)
 
 
 def log_softmax(x: Any, dim: int) -> Any:
@@ -154,7 +155,13 @@ def log_softmax(x: Any, dim: int) -> Any:
     >>> log_softmax(minidl.tensor([1000.0, 0.0]), dim=0)
     tensor([    0., -1000.])
     """
-    return LogSoftmax(normalize_dim("log_softmax", dim, x.ndim))(floating(x))
+    return _along(LogSoftmax, "log_softmax", x, dim)
+
+
+def _along(op: type[Softmax] | type[LogSoftmax], name: str, x: Any, dim: int) -> Any:
+    """The operation along a dimension; a single number, without dimensions, counts as a row of one."""
+    axis = normalize_dim(name, dim, x.ndim)
+    return op(axis)(floating(x)) if x.ndim else reshape(op(0)(floating(reshape(x, (1,)))), ())
 
 
 def logsumexp(x: Any, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Any:

@@ -10,7 +10,7 @@ from minidl.backends import backend_of
 from minidl.errors import OptionError, ShapeError
 from minidl.gradcheck import call, cases
 from minidl.ops.axes import normalize_dim
-from minidl.ops.gather import Gather
+from minidl.ops.scatter import Gather
 from minidl.tensor import Tensor
 
 __all__ = ["argsort", "sort", "topk"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import ShapeError
-from minidl.io.figure import new_figure, save_figure
+from minidl.io.figure import diverging, new_figure, save_figure
 from minidl.tensor import Tensor
 
 __all__ = ["plot_confusion", "plot_filters", "plot_images"]
@@ -80,7 +80,7 @@ def plot_filters(weight: Any, path: str | os.PathLike[str], caption: str = "") -
     axes, figure = _grid(len(kernels), columns=min(len(kernels), 8), size=1.2)
     image = None
     for number, axis in enumerate(axes):
-        image = axis.imshow(kernels[number, 0], cmap="PuOr_r", vmin=-largest, vmax=largest)
+        image = axis.imshow(kernels[number, 0], cmap=diverging(), vmin=-largest, vmax=largest)
         axis.set_title(str(number), fontsize=9)
     figure.colorbar(image, ax=axes, shrink=0.7, label="weight")
     save_figure(figure, path, caption)
@@ -118,7 +118,7 @@ def plot_images(
 def _grid(count: int, columns: int, size: float) -> tuple[list[Any], Any]:
     """`count` axes without ticks."""
     rows = math.ceil(count / columns)
-    figure = new_figure(max(4.5, columns * size), rows * (size + 0.3) + 0.6)
+    figure = new_figure(max(4.5, columns * size), rows * (size + 0.45) + 0.7)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_xticks([])

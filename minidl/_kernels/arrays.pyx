@@ -1,0 +1,60 @@
+"""Checks at the door of a kernel: after them a raw pointer may be followed without fear."""
+
+cimport numpy as cnp
+
+from minidl.errors import DTypeError, ShapeError
+
+cnp.import_array()
+
+
+def alike(*arrays):
+    """Whether all arrays (None is skipped) are float32, or all are float64: what the kernels are compiled for."""
+    cdef int kind = -1
+    for x in arrays:
+        if x is None:
+            continue
+        if not is_real(x):
+            return False
+        if kind < 0:
+            kind = cnp.PyArray_TYPE(<cnp.ndarray>x)
+        elif kind != cnp.PyArray_TYPE(<cnp.ndarray>x):
+            return False
+    return kind >= 0
+
+
+cdef cnp.ndarray first(object x, int ndim, str where):
+    """The array that sets the type: float32 or float64, `ndim` dimensions (-1: any)."""
+    if not is_real(x):
+        raise DTypeError(where, expected="a float32 or float64 array", actual=getattr(x, "dtype", type(x).__name__),
+                         hint="the kernels are compiled for these two; the reference backend takes others")
+    if ndim >= 0 and cnp.PyArray_NDIM(<cnp.ndarray>x) != ndim:
+        raise ShapeError(where, expected=f"{ndim} dimensions", actual=x.shape, hint="reshape the array")
+    return ready(x, cnp.PyArray_TYPE(<cnp.ndarray>x))
+
+
+cdef cnp.ndarray like(object x, cnp.ndarray model, str where):
+    """x in the type of `model`; it must have the same shape."""
+    cdef cnp.ndarray y = ready(x, cnp.PyArray_TYPE(model))
+    if not cnp.PyArray_SAMESHAPE(y, model):
+        raise ShapeError(where, expected=f"shape {(<object>model).shape}", actual=(<object>y).shape,
+                         hint="both arrays belong to the same elements")
+    return y
+
+
+cdef cnp.ndarray vector(object x, cnp.ndarray model, Py_ssize_t length, str where):
+    """x as `length` numbers in the type of `model`."""
+    cdef cnp.ndarray y = ready(x, cnp.PyArray_TYPE(model))
+    if cnp.PyArray_NDIM(y) != 1 or cnp.PyArray_DIM(y, 0) != length:
+        raise ShapeError(where, expected=f"shape ({length},)", actual=(<object>y).shape,
+                         hint="one number for each channel, feature or row")
+    return y
+
+
+cdef cnp.ndarray indices(object x, str where):
+    """x as int64; anything that is not an integer array is refused."""
+    if not cnp.PyArray_Check(x) or not cnp.PyArray_ISINTEGER(<cnp.ndarray>x):
+        raise DTypeError(where, expected="an integer array of indices", actual=getattr(x, "dtype", type(x).__name__),
+                         hint="convert with .astype('int64')")
+    if cnp.PyArray_TYPE(<cnp.ndarray>x) == cnp.NPY_UINT64:
+        x = x.astype("int64")          # the only integer type that does not fit: huge values turn negative
+    return ready(x, cnp.NPY_INT64)

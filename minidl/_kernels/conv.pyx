@@ -1,0 +1,229 @@
+"""The convolution family: conv2d, its input gradient (also the transposed convolution), its weight gradient.
+
+The first two are sweeps (sweep.pyx); here is what each of them sweeps over. The weight gradient is in wgrad.pyx.
+"""
+
+cimport numpy as cnp
+
+from .arrays cimport PyArray_ZEROS, empty, first, larger, vector
+from .gemm cimport ceil_div
+from .scratch cimport give, take
+from .sweep cimport Phase, Sweep, Tap, sweep
+from .wgrad cimport Correlation, correlate
+
+from minidl.backends.geometry import conv_output_size
+from minidl.errors import DTypeError, OptionError, ShapeError
+
+cnp.import_array()
+
+cdef enum:
+    MOST = 1 << 30           # no option is larger: products of two of them do not overflow
+
+
+cdef struct Options:
+    Py_ssize_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups
+    Py_ssize_t c, h, w       # input channels of a group, input size
+    Py_ssize_t o, oh, ow     # output channels of a group, output size
+    Py_ssize_t kh, kw
+
+
+cdef Options check(str where, tuple x_shape, tuple weight_shape, stride, padding, dilation, groups) except *:
+    """The sizes of a convolution, or an error that explains what does not fit."""
+    cdef Options s
+    if groups < 1 or weight_shape[0] % groups or x_shape[1] != weight_shape[1] * groups:
+        raise ShapeError(where, expected=f"groups that divide {weight_shape[0]} outputs, and groups * {weight_shape[1]}"
+                         " input channels", actual=f"groups={groups} and {x_shape[1]} channels",
+                         hint="weight is (out_channels, in_channels / groups, KH, KW)")
+    for option in (*stride, *padding, *dilation):
+        if option > MOST:
+            raise OptionError(where, expected="a sensible stride, padding and dilation", actual=str(option))
+    s.oh, s.ow = conv_output_size(where, x_shape[2:], weight_shape[2:], stride, padding, dilation)
+    s.stride_h, s.stride_w = stride
+    s.pad_h, s.pad_w = padding
+    s.dilation_h, s.dilation_w = dilation
+    if s.oh == 1:                # a stride that leads nowhere
+        s.stride_h = 1
+    if s.ow == 1:
+        s.stride_w = 1
+    s.groups, s.c, s.h, s.w = groups, weight_shape[1], x_shape[2], x_shape[3]
+    s.o, s.kh, s.kw = weight_shape[0] // groups, weight_shape[2], weight_shape[3]
+    return s
+
+
+cdef cnp.ndarray second(object x, cnp.ndarray model, str where):
+    """The other array of a product: four dimensions too, and the same type."""
+    cdef cnp.ndarray array = first(x, 4, where)
+    if cnp.PyArray_TYPE(array) != cnp.PyArray_TYPE(model):
+        raise DTypeError(where, expected="two float32 or two float64 arrays",
+                         actual=f"{(<object>model).dtype} and {x.dtype}", hint="convert one of them with .astype()")
+    return array
+
+
+cdef void run(Sweep* s, int typenum) except *:
+    if typenum == cnp.NPY_FLOAT:
+        sweep(s, <const float*>NULL)
+    else:
+        sweep(s, <const double*>NULL)
+
+
+def conv2d(x, weight, bias, stride, padding, dilation, groups):
+    """(N, C, H, W), (O, C/groups, KH, KW), (O,) or None -> (N, O, OH, OW)."""
+    cdef cnp.ndarray x__nchw = first(x, 4, "conv2d"), weight__ochw = second(weight, x__nchw, "conv2d"), bias__o = None
+    cdef Options p = check("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
+    cdef void* bias_data = NULL
+    if bias is not None:
+        bias__o = vector(bias, weight__ochw, p.o * p.groups, "conv2d")
+        bias_data = cnp.PyArray_DATA(bias__o)
+    cdef cnp.npy_intp shape[4]
+    shape[0], shape[1], shape[2], shape[3] = cnp.PyArray_DIM(x__nchw, 0), p.o * p.groups, p.oh, p.ow
+    cdef cnp.ndarray y__nohw = empty(4, shape, cnp.PyArray_TYPE(x__nchw))
+    if cnp.PyArray_SIZE(y__nohw) == 0:
+        return y__nohw
+    cdef Tap* taps = <Tap*>take(p.kh * p.kw * sizeof(Tap))
+    cdef Phase phase
+    phase.taps, phase.tap_count, phase.rows, phase.columns, phase.start = taps, p.kh * p.kw, p.oh, p.ow, 0
+    cdef Py_ssize_t i, j, at_h, at_w
+    for i in range(p.kh):
+        for j in range(p.kw):
+            # Tap (i, j) sees row oh*stride + i*dilation: row oh + i*dilation//stride of plane i*dilation % stride.
+            at_h, at_w = i * p.dilation_h, j * p.dilation_w
+            taps[i * p.kw + j] = Tap(plane=at_h % p.stride_h * p.stride_w + at_w % p.stride_w,
+                                     shift_h=at_h // p.stride_h, shift_w=at_w // p.stride_w, weight=i * p.kw + j)
+    cdef Sweep s
+    s.images = shape[0]
+    s.groups = p.groups
+    s.source = cnp.PyArray_DATA(x__nchw)
+    s.channels = p.c
+    s.height = p.h
+    s.width = p.w
+    s.top = -p.pad_h
+    s.left = -p.pad_w
+    s.step_h = p.stride_h
+    s.step_w = p.stride_w
+    s.reach_h = (p.kh - 1) * p.dilation_h // p.stride_h
+    s.reach_w = (p.kw - 1) * p.dilation_w // p.stride_w
+    s.result = cnp.PyArray_DATA(y__nohw)
+    s.outputs = p.o
+    s.plane = p.oh * p.ow
+    s.row_step = p.ow
+    s.column_step = 1
+    s.bias = bias_data
+    s.weight = cnp.PyArray_DATA(weight__ochw)
+    s.weight_group = p.o * p.c * p.kh * p.kw
+    s.weight_output = p.c * p.kh * p.kw
+    s.weight_channel = p.kh * p.kw
+    s.phases = &phase
+    s.phase_count = 1
+    s.rows = p.oh
+    s.columns = p.ow
+    try:
+        run(&s, cnp.PyArray_TYPE(x__nchw))
+    finally:
+        give(taps)
+    return y__nohw
+
+
+def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, groups):
+    """(N, O, OH, OW), (O, C/groups, KH, KW) -> (N, C, H, W) with (H, W) = input_size."""
+    cdef cnp.ndarray grad__nohw = first(grad, 4, "conv2d_input_grad")
+    cdef cnp.ndarray weight__ochw = second(weight, grad__nohw, "conv2d_input_grad")
+    cdef Options p = check("conv2d_input_grad", (len(grad), weight.shape[1] * groups, *input_size), weight.shape, stride,
+                           padding, dilation, groups)
+    if grad.shape[1:] != (p.o * p.groups, p.oh, p.ow):
+        raise ShapeError("conv2d_input_grad", expected=f"a gradient (N, {p.o * p.groups}, {p.oh}, {p.ow})",
+                         actual=str(grad.shape), hint="it has the shape of conv2d's result")
+    cdef cnp.npy_intp shape[4]
+    shape[0], shape[1], shape[2], shape[3] = cnp.PyArray_DIM(grad__nohw, 0), p.c * p.groups, p.h, p.w
+    cdef cnp.ndarray dx__nchw = empty(4, shape, cnp.PyArray_TYPE(grad__nohw))
+    if cnp.PyArray_SIZE(dx__nchw) == 0:
+        return dx__nchw
+    cdef Py_ssize_t count = p.stride_h * p.stride_w, a, b, i, j, at_h, at_w, low_h, low_w, high_h, high_w, used = 0
+    # Pixel (a + s*t, b + s*u) of dx gets w[i, j] * grad[t + e_h, u + e_w] where e = (a + pad - i*dilation) / stride is whole.
+    cdef Phase* phases = <Phase*>take(count * sizeof(Phase) + p.kh * p.kw * sizeof(Tap))
+    cdef Tap* taps = <Tap*>(phases + count)
+    cdef Phase* phase
+    low_h, high_h = floor_div(p.pad_h - (p.kh - 1) * p.dilation_h, p.stride_h), (p.stride_h - 1 + p.pad_h) // p.stride_h
+    low_w, high_w = floor_div(p.pad_w - (p.kw - 1) * p.dilation_w, p.stride_w), (p.stride_w - 1 + p.pad_w) // p.stride_w
+    for a in range(p.stride_h):
+        for b in range(p.stride_w):
+            phase = &phases[a * p.stride_w + b]
+            phase.taps, phase.tap_count, phase.start = taps + used, 0, a * p.w + b
+            phase.rows = ceil_div(larger(p.h - a, 0), p.stride_h)
+            phase.columns = ceil_div(larger(p.w - b, 0), p.stride_w)
+            for i in range(p.kh):
+                at_h = a + p.pad_h - i * p.dilation_h
+                if at_h % p.stride_h:
+                    continue
+                for j in range(p.kw):
+                    at_w = b + p.pad_w - j * p.dilation_w
+                    if at_w % p.stride_w:
+                        continue
+                    taps[used] = Tap(plane=0, shift_h=floor_div(at_h, p.stride_h) - low_h,
+                                     shift_w=floor_div(at_w, p.stride_w) - low_w, weight=i * p.kw + j)
+                    used += 1
+                    phase.tap_count += 1
+    cdef Sweep s
+    s.images = shape[0]
+    s.groups = p.groups
+    s.source = cnp.PyArray_DATA(grad__nohw)
+    s.channels = p.o
+    s.height = p.oh
+    s.width = p.ow
+    s.top = low_h
+    s.left = low_w
+    s.step_h = 1
+    s.step_w = 1
+    s.reach_h = high_h - low_h
+    s.reach_w = high_w - low_w
+    s.result = cnp.PyArray_DATA(dx__nchw)
+    s.outputs = p.c
+    s.plane = p.h * p.w
+    s.row_step = p.stride_h * p.w
+    s.column_step = p.stride_w
+    s.bias = NULL
+    s.weight = cnp.PyArray_DATA(weight__ochw)
+    s.weight_group = p.o * p.c * p.kh * p.kw
+    s.weight_output = p.kh * p.kw
+    s.weight_channel = p.c * p.kh * p.kw
+    s.phases = phases
+    s.phase_count = count
+    s.rows = ceil_div(p.h, p.stride_h)
+    s.columns = ceil_div(p.w, p.stride_w)
+    try:
+        run(&s, cnp.PyArray_TYPE(grad__nohw))
+    finally:
+        give(phases)
+    return dx__nchw
+
+
+def conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups):
+    """(N, O, OH, OW), (N, C, H, W) -> (O, C/groups, KH, KW) with (KH, KW) = kernel_size."""
+    cdef cnp.ndarray grad__nohw = first(grad, 4, "conv2d_weight_grad")
+    cdef cnp.ndarray x__nchw = second(x, grad__nohw, "conv2d_weight_grad")
+    cdef Options p = check("conv2d_weight_grad", x.shape, (grad.shape[1], x.shape[1] // max(groups, 1), *kernel_size),
+                           stride, padding, dilation, groups)
+    if grad.shape != (len(x), p.o * p.groups, p.oh, p.ow):
+        raise ShapeError("conv2d_weight_grad", expected=f"a gradient ({len(x)}, {p.o * p.groups}, {p.oh}, {p.ow})",
+                         actual=str(grad.shape), hint="it has the shape of conv2d's result")
+    cdef cnp.npy_intp shape[4]
+    shape[0], shape[1], shape[2], shape[3] = p.o * p.groups, p.c, p.kh, p.kw
+    cdef cnp.ndarray dw__ochw = PyArray_ZEROS(4, shape, cnp.PyArray_TYPE(grad__nohw), 0)
+    if cnp.PyArray_SIZE(dw__ochw) == 0 or cnp.PyArray_SIZE(grad__nohw) == 0:
+        return dw__ochw
+    cdef Correlation s
+    s.images, s.groups = cnp.PyArray_DIM(x__nchw, 0), p.groups
+    s.grad, s.outputs, s.grad_h, s.grad_w = cnp.PyArray_DATA(grad__nohw), p.o, p.oh, p.ow
+    s.source, s.channels, s.height, s.width = cnp.PyArray_DATA(x__nchw), p.c, p.h, p.w
+    s.result, s.kernel_h, s.kernel_w = cnp.PyArray_DATA(dw__ochw), p.kh, p.kw
+    s.stride_h, s.stride_w, s.pad_h, s.pad_w = p.stride_h, p.stride_w, p.pad_h, p.pad_w
+    s.dilation_h, s.dilation_w = p.dilation_h, p.dilation_w
+    if cnp.PyArray_TYPE(x__nchw) == cnp.NPY_FLOAT:
+        correlate(&s, <const float*>NULL)
+    else:
+        correlate(&s, <const double*>NULL)
+    return dw__ochw
+
+
+cdef inline Py_ssize_t floor_div(Py_ssize_t a, Py_ssize_t b) noexcept:
+    """Rounded down also for a negative a (b > 0)."""
+    return a // b if a >= 0 else -ceil_div(-a, b)

@@ -1,0 +1,325 @@
+"""conv2d and its input gradient: the micro-kernel swept over zero-padded planes, without an im2col buffer.
+
+Take one channel, a 3x3 kernel, and an image that was copied once into a zero-padded plane of width PW:
+
+      plane            q = oh*PW + ow           off = kh*PW + kw
+      0 0 0 0 0 0      . . . . . .              0     1     2        The pixel that tap (kh, kw) shows to output q
+      0 a b c d 0      . . . . . .              PW    PW+1  PW+2     is plane[off + q]. So row k = (kh, kw) of the
+      0 e f g h 0      . . . . . .              2PW   2PW+1 2PW+2    "im2col matrix" is the plane itself, read from
+      0 0 0 0 0 0                                                    off[k] on. It never has to be written down.
+
+With channels, ``off[k] = c*plane + kh*PW + kw``. NR neighbouring q make a tile of gemm.pyx's micro-kernel. The PW - OW
+columns at the end of a row are computed and not stored.
+
+stride s    Neighbouring outputs lie s pixels apart. The copy goes into s*s planes, one for each (row % s, column % s), and
+            in each plane the neighbours are neighbours again; off[k] points into the plane of its tap.
+dilation    Other numbers in the table: kh*d instead of kh.
+gradient    dx = correlation of the padded dy with the flipped kernel: other numbers in both tables. With a stride,
+            the pixels of dx fall into s*s phases that see different taps; each phase has tables of its own.
+
+Where the columns that are not stored would be many (small images) or the sums are long, a tile is first packed: its NR
+pixels, KC rows of the table, copied side by side. The micro-kernel then reads the packed copy by the table k*NR.
+"""
+
+cimport numpy as cnp
+from cython.parallel cimport prange, threadid
+
+from .arrays cimport larger, real, smaller
+from .gemm cimport KC, TILE, WIDE, ceil_div, copy, multiply_tile, padded_height, panel_height, tile_columns
+from .scratch cimport give, take
+from .threads cimport threads_for
+
+cnp.import_array()
+
+cdef enum:
+    FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
+    STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
+    PIXELS = 512             # pixels packed at a time
+    LONG = 1024              # a sum this long is cut into blocks of KC
+    SEGMENTS = 4 * 32        # most runs of neighbouring pixels in a tile
+    GROUP = 36               # panels of weights used with one tile after the other
+
+
+cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row, Py_ssize_t rows,
+                real* planes) noexcept nogil:
+    """Copy what output rows row..row+rows of some images see into the planes, with zeros around."""
+    cdef Py_ssize_t channel, a, b, n, t, u, y, x, first, last
+    cdef const real* source
+    cdef real* to
+    for channel in range(s.channels):
+        for n in range(images):
+            source = <const real*>s.source + ((image + n) * s.groups + group) * s.channels * s.height * s.width \
+                + channel * s.height * s.width
+            for a in range(s.step_h):
+                for b in range(s.step_w):
+                    # columns first..last of the plane lie inside the image
+                    first = smaller(larger(ceil_div_signed(-(s.left + b), s.step_w), 0), s.staged_width)
+                    last = smaller(larger(ceil_div_signed(s.width - s.left - b, s.step_w), first), s.staged_width)
+                    for t in range(rows + s.reach_h):
+                        to = planes + ((channel * s.step_h + a) * s.step_w + b) * s.staged_plane \
+                            + (n * s.staged_rows + t) * s.staged_width
+                        y = (row + t) * s.step_h + a + s.top
+                        if y < 0 or y >= s.height:
+                            for u in range(s.staged_width):
+                                to[u] = 0
+                            continue
+                        for u in range(first):
+                            to[u] = 0
+                        x = y * s.width + b + s.left
+                        if s.step_w == 1:
+                            for u in range(first, last):
+                                to[u] = source[x + u]
+                        else:
+                            for u in range(first, last):
+                                to[u] = source[x + u * s.step_w]
+                        for u in range(last, s.staged_width):
+                            to[u] = 0
+
+
+cdef inline Py_ssize_t ceil_div_signed(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    """Rounded up also for a negative a (b > 0)."""
+    return -((-a) // b) if a <= 0 else (a + b - 1) // b
+
+
+cdef void pack_weights(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, const real* _) noexcept nogil:
+    """The panel of weights of the outputs from o on, term by term."""
+    cdef Py_ssize_t rows = smaller(s.panel, s.outputs - o), i, k, padded = padded_height(rows, s.panel)
+    cdef real* packed__ko = <real*>phase.panels + (group * (s.outputs + 1) + o) * phase.depth
+    cdef const real* weight = <const real*>s.weight + group * s.weight_group + o * s.weight_output
+    for i in range(rows):
+        for k in range(phase.depth):
+            packed__ko[k * padded + i] = weight[i * s.weight_output + phase.weight_off[k]]
+    for i in range(rows, padded):
+        for k in range(phase.depth):
+            packed__ko[k * padded + i] = 0
+
+
+cdef Py_ssize_t find_segments(Sweep* s, Phase* phase, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
+                              Segment* segments) noexcept nogil:
+    """Pixels first..first+count of a packed item (image by image, row by row), as runs; returns how many runs."""
+    cdef Py_ssize_t row = first // phase.columns, column = first % phase.columns, done = 0, length, n, t, found = 0
+    while done < count:
+        length = smaller(count - done, phase.columns - column)
+        n = row // rows
+        t = row % rows
+        segments[found].first = done
+        segments[found].length = length
+        segments[found].source = (n * s.staged_rows + t) * s.staged_width + column
+        segments[found].target = n * s.groups * s.outputs * s.plane + t * s.row_step + column * s.column_step
+        done += length
+        found += 1
+        row += 1
+        column = 0
+    return found
+
+
+cdef Py_ssize_t find_visible(Sweep* s, Phase* phase, Py_ssize_t first, Py_ssize_t count, Segment* segments) noexcept nogil:
+    """Of columns first..first+count of the staged planes, the runs that are output pixels; returns how many runs."""
+    cdef Py_ssize_t row = first // s.staged_width, column = first % s.staged_width, done = 0, length, found = 0
+    while done < count:
+        length = smaller(count - done, phase.columns - column)
+        if length > 0:
+            segments[found].first = done
+            segments[found].length = length
+            segments[found].target = row * s.row_step + column * s.column_step
+            found += 1
+        done += s.staged_width - column
+        row += 1
+        column = 0
+    return found
+
+
+cdef void pack_pixels(const real* planes, const Py_ssize_t* off, Py_ssize_t depth, const Segment* segments,
+                      Py_ssize_t count, real* packed__kq) noexcept nogil:
+    """A tile of pixels, term by term: NR numbers a row."""
+    cdef Py_ssize_t nr = tile_columns(planes), k, i, j
+    cdef const real* source
+    cdef real* to
+    for k in range(depth):
+        for i in range(count):
+            source = planes + off[k] + segments[i].source
+            to = packed__kq + k * nr + segments[i].first
+            for j in range(segments[i].length):
+                to[j] = source[j]
+
+
+cdef void load(Sweep* s, const Segment* segments, Py_ssize_t count, Py_ssize_t rows, const real* result, real* tile
+               ) noexcept nogil:
+    """Bring the sums so far into a tile."""
+    cdef Py_ssize_t i, row
+    for i in range(count):
+        copy(rows, segments[i].length, result + segments[i].target, s.plane, s.column_step,
+             tile + segments[i].first, s.tile, 1)
+
+
+cdef void store(Sweep* s, const Segment* segments, Py_ssize_t count, Py_ssize_t rows, const real* tile, real* result
+                ) noexcept nogil:
+    """Take the sums of a tile to the result."""
+    cdef Py_ssize_t i
+    for i in range(count):
+        copy(rows, segments[i].length, tile + segments[i].first, s.tile, 1,
+             result + segments[i].target, s.plane, s.column_step)
+
+
+cdef void multiply_panel(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k, Py_ssize_t depth,
+                         const real* x, const Py_ssize_t* off, const Segment* segments, Py_ssize_t count, real* result,
+                         real* scrap) noexcept nogil:
+    """A tile of the result: one panel of outputs, the pixels of the segments, terms k..k+depth."""
+    cdef Py_ssize_t o = panel * s.panel, rows = smaller(s.panel, s.outputs - o), padded = padded_height(rows, s.panel)
+    cdef const real* weights = <const real*>phase.panels + (group * (s.outputs + 1) + o) * phase.depth
+    cdef bint whole = (count == 1 and segments[0].length == s.tile and s.column_step == 1 and padded == rows)
+    cdef real* to = result + o * s.plane
+    cdef real* sums = scrap
+    cdef Py_ssize_t ld = s.tile
+    if whole:                # computed where it belongs, without a detour
+        sums = to + segments[0].target
+        ld = s.plane
+    if k == 0 and s.bias != NULL:
+        copy(rows, s.tile, <const real*>s.bias + group * s.outputs + o, 1, 0, sums, ld, 1)
+    elif k > 0 and not whole:
+        load(s, segments, count, rows, to, sums)
+    multiply_tile(weights + k * padded, x, off, depth, padded, sums, ld, k > 0 or s.bias != NULL)
+    if not whole:
+        store(s, segments, count, rows, sums, to)
+
+
+cdef void sweep_in_place(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t images, Py_ssize_t rows, real* result,
+                         const real* planes, real* scrap) noexcept nogil:
+    """The tiles are stretches of the planes themselves."""
+    cdef Py_ssize_t panels = ceil_div(s.outputs, s.panel), n, q, tile, panel, count, last
+    cdef Segment segments[SEGMENTS]
+    last = (rows - 1) * s.staged_width + phase.columns
+    for n in range(images):
+        for tile in range(ceil_div(last, s.tile)):
+            q = tile * s.tile
+            count = find_visible(s, phase, q, smaller(s.tile, last - q), segments)
+            for panel in range(panels):
+                multiply_panel(s, phase, group, panel, 0, phase.depth, planes + n * s.staged_rows * s.staged_width + q,
+                               phase.off, segments, count, result + n * s.groups * s.outputs * s.plane, scrap)
+
+
+cdef void sweep_packed(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t images, Py_ssize_t rows, real* result,
+                       const real* planes, real* scrap, real* packed, const Py_ssize_t* off_packed) noexcept nogil:
+    """The tiles are copies of pixels, KC terms at a time."""
+    cdef Py_ssize_t panels = ceil_div(s.outputs, s.panel), pixels = images * rows * phase.columns
+    cdef Py_ssize_t tiles = ceil_div(pixels, s.tile), chunk = ceil_div(PIXELS, s.tile)
+    cdef Py_ssize_t c, kc, k, depth, tile, panel, group0, count
+    cdef real* x
+    cdef Segment segments[SEGMENTS]
+    for c in range(ceil_div(tiles, chunk)):
+        for kc in range(larger(ceil_div(phase.depth, KC), 1)):
+            k = kc * KC
+            depth = smaller(KC, phase.depth - k)
+            for group0 in range(ceil_div(panels, GROUP)):
+                for tile in range(c * chunk, smaller((c + 1) * chunk, tiles)):
+                    count = find_segments(s, phase, rows, tile * s.tile, smaller(s.tile, pixels - tile * s.tile), segments)
+                    x = packed + (tile - c * chunk) * s.tile * KC
+                    if group0 == 0:
+                        pack_pixels(planes, phase.off + k, depth, segments, count, x)
+                    for panel in range(group0 * GROUP, smaller((group0 + 1) * GROUP, panels)):
+                        multiply_panel(s, phase, group, panel, k, depth, x, off_packed, segments, count, result, scrap)
+
+
+cdef void sweep_item(Sweep* s, Py_ssize_t item, real* planes, real* scrap, real* packed, const Py_ssize_t* off_packed
+                     ) noexcept nogil:
+    """One item of work: some rows of some images of one group, all phases, all outputs."""
+    cdef Py_ssize_t bands = ceil_div(s.rows, s.item_rows), stacks = ceil_div(s.images, s.item_images), i, rows
+    cdef Py_ssize_t row = item % bands * s.item_rows, image = item // bands % stacks * s.item_images
+    cdef Py_ssize_t group = item // bands // stacks, images = smaller(s.item_images, s.images - image)
+    cdef Phase* phase
+    cdef real* result = <real*>s.result + (image * s.groups + group) * s.outputs * s.plane + row * s.row_step
+    stage(s, group, image, images, row, smaller(s.item_rows, s.rows - row), planes)
+    for i in range(s.phase_count):
+        phase = &s.phases[i]
+        rows = smaller(s.item_rows, phase.rows - row)
+        if rows <= 0 or phase.columns <= 0:
+            continue
+        if s.packed:
+            sweep_packed(s, phase, group, images, rows, result + phase.start, planes, scrap, packed, off_packed)
+        else:
+            sweep_in_place(s, phase, group, images, rows, result + phase.start, planes, scrap)
+
+
+cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexcept:
+    """Decide how the work is cut into items, and whether tiles are packed."""
+    cdef Py_ssize_t per_row, bands, room = STAGED * sizeof(float) // sizeof(real)
+    s.staged_width = s.columns + s.reach_w
+    s.panel = panel_height(s.outputs, model)
+    s.tile = tile_columns(model) * (WIDE if s.panel == 1 else 1)
+    # Unpacked, each row of a tile costs reach_w wasted columns in every panel; packed, a copy, piece by piece.
+    s.packed = s.panel > 1 and (depth > LONG or s.outputs * s.reach_w * s.tile
+                                > 2 * (s.tile + 2 * s.columns) * s.columns)
+    per_row = s.channels * s.step_h * s.step_w * s.staged_width
+    s.item_rows = larger(1, smaller(s.rows, room // per_row - s.reach_h))
+    s.item_images = 1
+    if s.packed and s.item_rows == s.rows:
+        s.item_images = larger(1, smaller(PIXELS // (s.rows * s.columns), s.images // threads))
+        s.item_images = larger(1, smaller(s.item_images, room // (per_row * (s.rows + s.reach_h))))
+    bands = ceil_div(s.rows, s.item_rows)
+    if s.groups * ceil_div(s.images, s.item_images) * bands < threads:
+        bands = smaller(s.rows, ceil_div(threads, s.groups * ceil_div(s.images, s.item_images)))
+    s.item_rows = ceil_div(s.rows, bands)
+    s.staged_rows = s.item_rows + s.reach_h
+    s.staged_plane = s.item_images * s.staged_rows * s.staged_width
+
+
+cdef void tabulate(Sweep* s, Phase* phase) noexcept nogil:
+    """The two tables of a phase: where each term's pixel and its weight are."""
+    cdef Py_ssize_t channel, i, k = 0
+    cdef const Tap* tap
+    for channel in range(s.channels):
+        for i in range(phase.tap_count):
+            tap = &phase.taps[i]
+            phase.off[k] = (channel * s.step_h * s.step_w + tap.plane) * s.staged_plane \
+                + tap.shift_h * s.staged_width + tap.shift_w
+            phase.weight_off[k] = channel * s.weight_channel + tap.weight
+            k += 1
+
+
+cdef void sweep(Sweep* s, const real* model) except *:
+    """Compute the result of a sweep of which the caller has filled in what it is about."""
+    cdef Py_ssize_t i, k, item, items, panel, panels, terms = 0, deepest = 0, pixels = 0
+    cdef Phase* phase
+    for i in range(s.phase_count):
+        phase = &s.phases[i]
+        phase.depth = s.channels * phase.tap_count
+        terms += phase.depth
+        deepest = larger(deepest, phase.depth)
+        pixels += phase.rows * phase.columns * phase.depth
+    cdef int threads = threads_for(2 * pixels * s.images * s.groups * s.outputs // FLOPS)
+    cut(s, threads, deepest, model)
+    cdef Py_ssize_t size_planes = s.channels * s.step_h * s.step_w * s.staged_plane + WIDE * 32
+    cdef Py_ssize_t size_packed = ceil_div(PIXELS, s.tile) * s.tile * KC if s.packed else 0
+    cdef Py_ssize_t size_own = size_planes + size_packed + TILE
+    cdef Py_ssize_t size_weights = s.groups * (s.outputs + 1) * terms
+    cdef Py_ssize_t* tables = <Py_ssize_t*>take((2 * terms + KC) * sizeof(Py_ssize_t))
+    cdef real* numbers
+    try:
+        numbers = <real*>take((size_weights + threads * size_own) * sizeof(real))
+    except MemoryError:
+        give(tables)
+        raise
+    cdef real* own = numbers + size_weights
+    cdef real* weights = numbers
+    cdef Py_ssize_t* off_packed = tables + 2 * terms
+    for k in range(KC):
+        off_packed[k] = k * s.tile
+    terms = 0
+    for i in range(s.phase_count):
+        phase = &s.phases[i]
+        phase.off = tables + terms
+        phase.weight_off = tables + terms + phase.depth
+        phase.panels = weights
+        tabulate(s, phase)
+        terms += 2 * phase.depth
+        weights += s.groups * (s.outputs + 1) * phase.depth
+    panels = ceil_div(s.outputs, s.panel)
+    items = s.groups * ceil_div(s.images, s.item_images) * ceil_div(s.rows, s.item_rows)
+    with nogil:
+        for i in prange(s.phase_count * s.groups * panels, num_threads=threads, schedule="static"):
+            pack_weights(s, &s.phases[i // (s.groups * panels)], i // panels % s.groups, i % panels * s.panel, model)
+        for item in prange(items, num_threads=threads, schedule="dynamic"):
+            sweep_item(s, item, own + threadid() * size_own, own + threadid() * size_own + size_planes,
+                       own + threadid() * size_own + size_planes + TILE, off_packed)
+    give(numbers)
+    give(tables)

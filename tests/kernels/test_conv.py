@@ -1,0 +1,175 @@
+"""The convolution kernels against einsum over windows written out, and against PyTorch, in every layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from kernel_layouts import arrays, assert_sums_close, dtypes
+
+from minidl._kernels import kernels, set_num_threads
+from minidl.errors import DTypeError, MinidlError
+
+
+def windows(x, kernel_size, out, stride, padding, dilation):
+    """The definition: (N, C, H, W) -> (N, C, KH, KW, OH, OW), one pixel at a time and zeros outside the image."""
+    n, c, h, w = x.shape
+    result = np.zeros((n, c, *kernel_size, *out))
+    for i, j, p, q in np.ndindex(*kernel_size, *out):
+        y = p * stride[0] + i * dilation[0] - padding[0]
+        z = q * stride[1] + j * dilation[1] - padding[1]
+        if 0 <= y < h and 0 <= z < w:
+            result[:, :, i, j, p, q] = x[:, :, y, z]
+    return result
+
+
+def oracle(x, weight, grad, stride, padding, dilation, groups):
+    """conv2d, its input gradient and its weight gradient, in float64, all from the windows."""
+    x, weight, grad = (a.astype(np.float64) for a in (x, weight, grad))
+    n, c, h, w = x.shape
+    o, _, *kernel_size = weight.shape
+    out = grad.shape[2:]
+    seen = windows(x, kernel_size, out, stride, padding, dilation).reshape(n, groups, c // groups, *kernel_size, *out)
+    w__gocij = weight.reshape(groups, o // groups, *weight.shape[1:])
+    g__ngopq = grad.reshape(n, groups, o // groups, *out)
+    y = np.einsum("ngcijpq,gocij->ngopq", seen, w__gocij).reshape(grad.shape)
+    dw = np.einsum("ngcijpq,ngopq->gocij", seen, g__ngopq).reshape(weight.shape)
+    # The input gradient by its meaning: how much each pixel, set to 1, would add to sum(y * grad).
+    places = np.arange(1, h * w + 1).reshape(1, 1, h, w)
+    place__ijpq = windows(places, kernel_size, out, stride, padding, dilation)[0, 0].astype(int)
+    d__ngcijpq = np.einsum("gocij,ngopq->ngcijpq", w__gocij, g__ngopq).reshape(n, c, *kernel_size, *out)
+    dx = np.zeros((n, c, h * w + 1))
+    np.add.at(dx, (slice(None), slice(None), place__ijpq), d__ngcijpq)
+    return y, dx[:, :, 1:].reshape(x.shape), dw
+
+
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@st.composite
+def convolutions(draw):
+    groups = draw(st.sampled_from((1, 1, 1, 2, 3)))
+    c, o = draw(st.sampled_from((1, 2, 3, 5, 17))), draw(st.sampled_from((1, 2, 4, 5, 13, 15, 29)))
+    n, h, w = draw(st.integers(0, 4)), draw(st.integers(1, 13)), draw(st.sampled_from((1, 2, 5, 8, 12, 31, 34, 40)))
+    kernel_size = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    stride, dilation = draw(st.one_of(st.just((1, 1)), pairs)), draw(st.one_of(st.just((1, 1)), pairs))
+    padding = draw(st.tuples(st.integers(0, 4), st.integers(0, 4)))
+    out = [
+        (size + 2 * p - d * (k - 1) - 1) // s + 1
+        for size, k, s, p, d in zip((h, w), kernel_size, stride, padding, dilation, strict=True)
+    ]
+    assume(min(out) >= 1)
+    dtype = draw(dtypes)
+    x = draw(arrays((n, c * groups, h, w), dtype))
+    weight = draw(arrays((o * groups, c, *kernel_size), dtype))
+    bias = draw(st.one_of(st.none(), arrays((o * groups,), dtype)))
+    grad = draw(arrays((n, o * groups, *out), dtype))
+    return x, weight, bias, grad, (stride, padding, dilation, groups)
+
+
+@settings(deadline=None, max_examples=200)
+@given(convolutions())
+def test_the_three_agree_with_their_definition(case):
+    x, weight, bias, grad, options = case
+    y, dx, dw = oracle(x, weight, grad, *options)
+    if bias is not None:
+        y = y + bias[:, None, None]
+    before = [a.tobytes() for a in (x, weight, grad)]
+    kernel_terms = weight[0].size
+    assert_sums_close(kernels.conv.conv2d(x, weight, bias, *options), y, kernel_terms, x.dtype.type)
+    actual = kernels.conv.conv2d_input_grad(grad, weight, x.shape[2:], *options)
+    assert_sums_close(actual, dx, weight[:, 0].size, x.dtype.type)
+    actual = kernels.conv.conv2d_weight_grad(grad, x, weight.shape[2:], *options)
+    assert_sums_close(actual, dw, grad[:, 0].size, x.dtype.type)
+    assert [a.tobytes() for a in (x, weight, grad)] == before
+
+
+# Large enough for several items of work, several blocks of terms, packed tiles, and more than one thread.
+LARGE = [
+    ((8, 64, 14, 14), (64, 64, 3, 3), 1, 1, 1, 1),
+    ((3, 130, 9, 9), (150, 130, 3, 3), 1, 1, 1, 1),
+    ((2, 32, 56, 56), (48, 32, 3, 3), 2, 1, 1, 1),
+    ((64, 1, 28, 28), (6, 1, 5, 5), 1, 0, 1, 1),
+    ((64, 6, 12, 12), (16, 6, 5, 5), 1, 0, 1, 1),
+    ((4, 96, 20, 20), (96, 1, 3, 3), 1, 1, 1, 96),
+    ((4, 60, 20, 20), (40, 30, 3, 3), 1, 2, 2, 2),
+    ((2, 256, 28, 28), (64, 256, 1, 1), 1, 0, 1, 1),
+    ((2, 64, 28, 28), (128, 64, 1, 1), 2, 0, 1, 1),
+    ((1, 3, 90, 90), (64, 3, 7, 7), 2, 3, 1, 1),
+]
+
+
+@pytest.mark.parametrize("case", LARGE, ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_ones_agree_with_pytorch_and_keep_their_bits(case, dtype, restore_threads):
+    torch = pytest.importorskip("torch", reason="PyTorch is the oracle here")
+    x_shape, weight_shape, stride, padding, dilation, groups = case
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal(x_shape).astype(dtype), rng.standard_normal(weight_shape).astype(dtype)
+    x_t, weight_t = (torch.from_numpy(a.astype(np.float64)).requires_grad_() for a in (x, weight))
+    y_t = torch.nn.functional.conv2d(x_t, weight_t, None, stride, padding, dilation, groups)
+    grad = rng.standard_normal(tuple(y_t.shape)).astype(dtype)
+    y_t.backward(torch.from_numpy(grad.astype(np.float64)))
+    options = (stride, stride), (padding, padding), (dilation, dilation), groups
+    seen = set()
+    for threads in (1, 2, 3):
+        set_num_threads(threads)
+        y = kernels.conv.conv2d(x, weight, None, *options)
+        dx = kernels.conv.conv2d_input_grad(grad, weight, x_shape[2:], *options)
+        dw = kernels.conv.conv2d_weight_grad(grad, x, weight_shape[2:], *options)
+        seen.add(y.tobytes() + dx.tobytes() + dw.tobytes())
+    assert len(seen) == 1
+    assert_sums_close(y, y_t.detach().numpy(), weight[0].size, dtype)
+    assert_sums_close(dx, x_t.grad.numpy(), weight[:, 0].size, dtype)
+    assert_sums_close(dw, weight_t.grad.numpy(), grad[:, 0].size, dtype)
+
+
+ONES = np.ones((2, 4, 5, 5))
+KERNEL = np.ones((6, 4, 3, 3))
+PLAIN = ((1, 1), (0, 0), (1, 1), 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda conv: conv.conv2d(ONES, np.ones((6, 3, 3, 3)), None, *PLAIN),
+        lambda conv: conv.conv2d(ONES, KERNEL, np.ones(5), *PLAIN),
+        lambda conv: conv.conv2d(ONES[0], KERNEL, None, *PLAIN),
+        lambda conv: conv.conv2d(ONES, np.ones((6, 4, 6, 3)), None, *PLAIN),
+        lambda conv: conv.conv2d(ONES, KERNEL, None, (0, 1), (0, 0), (1, 1), 1),
+        lambda conv: conv.conv2d(ONES, KERNEL, None, (1, 1), (-1, 0), (1, 1), 1),
+        lambda conv: conv.conv2d(ONES, KERNEL, None, (1, 1), (0, 0), (1, 2**40), 1),
+        lambda conv: conv.conv2d(ONES, KERNEL, None, (1, 1), (0, 0), (1, 1), 0),
+        lambda conv: conv.conv2d(ONES, np.ones((6, 2, 3, 3)), None, (1, 1), (0, 0), (1, 1), 4),
+        lambda conv: conv.conv2d(ONES, KERNEL.astype(np.float32), None, *PLAIN),
+        lambda conv: conv.conv2d_input_grad(np.ones((2, 6, 3, 3)), KERNEL, (6, 5), *PLAIN),
+        lambda conv: conv.conv2d_input_grad(np.ones((2, 5, 3, 3)), KERNEL, (5, 5), *PLAIN),
+        lambda conv: conv.conv2d_weight_grad(np.ones((2, 6, 3, 3)), ONES, (2, 3), *PLAIN),
+        lambda conv: conv.conv2d_weight_grad(np.ones((3, 6, 3, 3)), ONES, (3, 3), *PLAIN),
+        lambda conv: conv.conv2d_weight_grad(np.ones((2, 6, 3, 3), np.float32), ONES, (3, 3), *PLAIN),
+    ],
+)
+def test_what_does_not_fit_is_refused(call):
+    with pytest.raises(MinidlError):
+        call(kernels.conv)
+
+
+def test_integers_are_refused():
+    with pytest.raises(DTypeError):
+        kernels.conv.conv2d(ONES.astype(int), KERNEL.astype(int), None, *PLAIN)
+
+
+def test_a_huge_stride_costs_nothing():
+    y = kernels.conv.conv2d(ONES, KERNEL, None, (2**29, 2**29), (0, 0), (1, 1), 1)
+    np.testing.assert_array_equal(y, np.full((2, 6, 1, 1), 36.0))
+    dx = kernels.conv.conv2d_input_grad(y, KERNEL, (5, 5), (2**29, 2**29), (0, 0), (1, 1), 1)
+    assert dx[0, 0, 0, 0] == 6 * 36 and dx[0, 0, 3, 3] == 0
+
+
+def test_nan_stays_in_the_windows_that_see_it():
+    x = np.zeros((1, 1, 9, 40), np.float32)
+    x[0, 0, 4, 20] = np.nan
+    y = kernels.conv.conv2d(x, np.ones((3, 1, 3, 3), np.float32), None, (1, 1), (1, 1), (1, 1), 1)
+    assert np.isnan(y[0, :, 3:6, 19:22]).all()
+    assert np.isnan(y).sum() == 3 * 9
