@@ -11,7 +11,7 @@ from minidl.backends import backend_of
 from minidl.errors import OptionError, ShapeError
 from minidl.gradcheck import call, cases
 from minidl.op import Op
-from minidl.ops.cast import floats
+from minidl.ops.cast import floats, plain
 from minidl.ops.images import axis_pair, from_images, to_images
 from minidl.ops.pool import MaxPool2dGrad
 
@@ -56,11 +56,13 @@ class AdaptiveMaxPool2d(Op):
 
     def forward(self, x: Any) -> Any:
         self.input_size = x.shape[2:]
-        values, self.indices = backend_of(x).adaptive_max_pool2d(x, self.output_size)
-        return values, self.indices
+        values, indices = backend_of(x).adaptive_max_pool2d(x, self.output_size)
+        self.save(indices)
+        return values, indices
 
     def backward(self, grad: Any, _: Any) -> Any:
-        return MaxPool2dGrad(self.indices, self.input_size)(grad)
+        (indices,) = self.saved
+        return MaxPool2dGrad(plain(indices), self.input_size)(grad)
 
 
 def adaptive_avg_pool2d(x: Any, output_size: int | tuple[int | None, int | None]) -> Any:

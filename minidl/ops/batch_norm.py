@@ -19,12 +19,11 @@ from minidl.errors import OptionError, ShapeError
 from minidl.gradcheck import Constant, call, cases
 from minidl.op import Op
 from minidl.ops.broadcast import sum_to
-from minidl.ops.cast import astype, floats
+from minidl.ops.cast import astype, floats, plain
 from minidl.ops.composite import differentiate
 from minidl.ops.layer_norm import normalise, per_channel
 from minidl.ops.powers import rsqrt
 from minidl.ops.shape import reshape
-from minidl.tensor import Tensor
 
 __all__ = ["batch_norm"]
 
@@ -185,8 +184,7 @@ def batch_norm(
 
 def _move(running: Any, batch: Any, momentum: float) -> None:
     if running is not None:
-        old = running.data if isinstance(running, Tensor) else running
-        running[...] = (1 - momentum) * old + momentum * batch
+        running[...] = (1 - momentum) * plain(running) + momentum * batch
 
 
 def _loop_batch_norm(

@@ -10,7 +10,7 @@ from minidl.gradcheck import call, cases
 from minidl.op import Op
 from minidl.tensor import DTypeLike, Tensor, as_array, as_dtype, get_default_dtype
 
-__all__ = ["astype", "floating", "floats", "promote"]
+__all__ = ["astype", "floating", "floats", "plain", "promote"]
 
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -77,6 +77,11 @@ def floats(*values: Any) -> tuple[Any, ...]:
     return tuple([v if v is None else astype(v, widest) for v in arrays])
 
 
+def plain(value: Any) -> Any:
+    """The array behind a Tensor, where its values are needed and not its gradient; anything else as it is."""
+    return value.data if isinstance(value, Tensor) else value
+
+
 def promote(a: Any, b: Any) -> tuple[Any, Any]:
     """Bring two operands to a common type by PyTorch's rules.
 
@@ -85,8 +90,7 @@ def promote(a: Any, b: Any) -> tuple[Any, Any]:
     wider type, except that a 0-d array does not widen one with dimensions.
     Source: https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
     """
-    x = a.data if isinstance(a, Tensor) else a
-    y = b.data if isinstance(b, Tensor) else b
+    x, y = plain(a), plain(b)
     if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.dtype == y.dtype:
         return a, b  # by far the most frequent
     if hasattr(x, "dtype") and hasattr(y, "dtype"):

@@ -17,7 +17,7 @@ from minidl.gradcheck import call, cases
 from minidl.op import Op
 from minidl.ops import reduce
 from minidl.ops.broadcast import broadcast_to
-from minidl.ops.cast import astype, floats
+from minidl.ops.cast import astype, floats, plain
 from minidl.ops.elementwise import where
 from minidl.ops.index import index_select
 from minidl.ops.loss import check_reduction, reduced
@@ -25,7 +25,7 @@ from minidl.ops.permutation import movedim
 from minidl.ops.scatter import gather
 from minidl.ops.shape import reshape
 from minidl.ops.softmax import log_softmax, softmax
-from minidl.tensor import Tensor, as_array
+from minidl.tensor import as_array
 
 __all__ = ["cross_entropy", "nll_loss"]
 
@@ -64,7 +64,7 @@ class CrossEntropyGrad(Op):
 
     def backward(self, direction: Any) -> Any:
         grad, logits, labels = self.saved
-        t = _plain(labels)[:, None]
+        t = plain(labels)[:, None]
         one_hot = (backend_of(t).xp.arange(logits.shape[1]) == t).astype(logits.dtype)
         direction = direction * (t != self.ignore_index).astype(logits.dtype)
         p = softmax(logits, 1)
@@ -151,8 +151,7 @@ def cross_entropy(
             "cross_entropy label_smoothing", expected="a number from 0 to 1", actual=repr(label_smoothing)
         )
     x, weight = _checked_weight("cross_entropy", x, weight)
-    if not isinstance(target, Tensor):
-        target = as_array(target)
+    target = target if hasattr(target, "dtype") else as_array(target)
     if target.dtype.kind == "f":
         return _soft_cross_entropy(x, target, weight, reduction, label_smoothing)
     rows = _as_rows("cross_entropy", x, target, ignore_index)
@@ -187,7 +186,7 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     """
     check_reduction("nll_loss", reduction)
     x, weight = _checked_weight("nll_loss", x, weight)
-    rows = _as_rows("nll_loss", x, target if isinstance(target, Tensor) else as_array(target), ignore_index)
+    rows = _as_rows("nll_loss", x, target if hasattr(target, "dtype") else as_array(target), ignore_index)
     return _reduce_labelled(_picked(rows.scores, rows), rows, weight, reduction)
 
 
@@ -205,28 +204,28 @@ def _checked_weight(name: str, x: Any, weight: Any) -> tuple[Any, Any]:
 
 def _as_rows(name: str, x: Any, target: Any, ignore_index: int) -> Rows:
     """Scores (M, C) and checked labels (M,) of every sample and pixel."""
-    plain = _plain(target)
-    if plain.dtype.kind not in "iu":
-        raise DTypeError(name, expected="integer labels", actual=f"a target of {plain.dtype}",
+    array = plain(target)
+    if array.dtype.kind not in "iu":
+        raise DTypeError(name, expected="integer labels", actual=f"a target of {array.dtype}",
                          hint='target.astype("int64")')  # fmt: skip
     shape = (*x.shape[:1], *x.shape[2:]) if x.ndim > 1 else ()
-    if plain.shape != shape:
+    if array.shape != shape:
         raise ShapeError(
             name,
             expected=f"labels of shape {shape} for an input of shape {x.shape}",
-            actual=f"shape {plain.shape}",
-            hint="one label for each sample: target.squeeze(1)" if plain.shape == (*shape, 1) else "",
+            actual=f"shape {array.shape}",
+            hint="one label for each sample: target.squeeze(1)" if array.shape == (*shape, 1) else "",
         )
     classes = x.shape[1 if x.ndim > 1 else 0]
-    counted = _checked_range(name, plain, classes, ignore_index)
+    counted = _checked_range(name, array, classes, ignore_index)
     if x.ndim == 2:
         scores = x
     else:
-        scores = reshape(movedim(x, 1, -1) if x.ndim > 2 else x, (plain.size, classes))
-        counted = None if counted is None else counted.reshape(plain.size)
+        scores = reshape(movedim(x, 1, -1) if x.ndim > 2 else x, (array.size, classes))
+        counted = None if counted is None else counted.reshape(array.size)
     # Labels that are fit already stay the user's Tensor: changing them before backward is noticed then.
-    fit = plain.dtype == np.int64 and plain.ndim == 1
-    return Rows(scores, target if fit else plain.astype(np.int64).reshape(plain.size), counted, shape)
+    fit = array.dtype == np.int64 and array.ndim == 1
+    return Rows(scores, target if fit else array.astype(np.int64).reshape(array.size), counted, shape)
 
 
 def _checked_range(name: str, labels: Any, classes: int, ignore_index: int) -> Any:
@@ -254,7 +253,7 @@ def _picked(log_p: Any, rows: Rows) -> Any:
     """The negative log-probability of each label, (M,); of class 0 where the label is ignored."""
     labels = rows.labels
     if rows.counted is not None:
-        labels = backend_of(rows.counted).xp.where(rows.counted, _plain(labels), 0)
+        labels = backend_of(rows.counted).xp.where(rows.counted, plain(labels), 0)
     return -reshape(gather(log_p, 1, labels[:, None]), labels.shape)
 
 
@@ -264,7 +263,7 @@ def _reduce_labelled(
     """Weigh each loss (M,) by its label (and the factor), add the even part, and reduce over those that count."""
     weights = None
     if weight is not None:
-        labels = _plain(rows.labels)
+        labels = plain(rows.labels)
         if rows.counted is not None:
             labels = backend_of(labels).xp.where(rows.counted, labels, 0)
         weights = index_select(weight, 0, labels)
@@ -302,10 +301,6 @@ def _soft_cross_entropy(x: Any, target: Any, weight: Any, reduction: str, label_
     if reduction == "mean":
         return reduce.sum(losses) * (1.0 / losses.size if losses.size else math.nan)
     return reduced(losses, reduction)
-
-
-def _plain(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
 
 
 def _loop_nll(

@@ -17,11 +17,10 @@ from minidl.gradcheck import call, cases
 from minidl.op import Op
 from minidl.ops import reduce
 from minidl.ops.activation import softplus
-from minidl.ops.cast import floats
+from minidl.ops.cast import floats, plain
 from minidl.ops.comparison import eq
 from minidl.ops.elementwise import abs, clip, where
 from minidl.ops.powers import exp, log, log1p
-from minidl.tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy",
@@ -210,7 +209,7 @@ def binary_cross_entropy(x: Any, target: Any, weight: Any = None, reduction: str
     tensor([  0.6931, 100.    ])
     """
     x, target = _checked("binary_cross_entropy", x, target, reduction)
-    values = x.data if isinstance(x, Tensor) else x
+    values = plain(x)
     if bool((values < 0).any()) or bool((values > 1).any()):
         raise OptionError(
             "binary_cross_entropy", expected="probabilities from 0 to 1",

@@ -15,7 +15,7 @@ from minidl.backends import backend_of
 from minidl.backends.geometry import pool_output_size
 from minidl.gradcheck import call, cases
 from minidl.op import Op
-from minidl.ops.cast import floats
+from minidl.ops.cast import floats, plain
 from minidl.ops.images import axis_pair, from_images, to_images
 
 __all__ = ["MaxPool2dGrad", "avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
@@ -31,11 +31,13 @@ class MaxPool2d(Op):
 
     def forward(self, x: Any) -> Any:
         self.input_size = x.shape[2:]
-        values, self.indices = backend_of(x).max_pool2d(x, *self.window)
-        return values, self.indices
+        values, indices = backend_of(x).max_pool2d(x, *self.window)
+        self.save(indices)
+        return values, indices
 
     def backward(self, grad: Any, _: Any) -> Any:
-        return MaxPool2dGrad(self.indices, self.input_size)(grad)
+        (indices,) = self.saved
+        return MaxPool2dGrad(plain(indices), self.input_size)(grad)
 
 
 class MaxPool2dGrad(Op):

@@ -109,9 +109,9 @@ print(_kernels.available_cores(), _kernels.get_num_threads())
     assert run(code).stdout.split() == ["1", "1"]
 
 
-def test_a_quota_of_the_container_limits_the_cores(monkeypatch, tmp_path):
+def test_a_quota_of_the_container_limits_the_cores(monkeypatch):
     def read(path):
-        return {"/sys/fs/cgroup/cpu.max": "150000 100000\\n"}[str(path)]
+        return {"/sys/fs/cgroup/cpu.max": "150000 100000\n"}[str(path)]
 
     monkeypatch.setattr(Path, "read_text", read)
     assert _kernels.available_cores() == 1
