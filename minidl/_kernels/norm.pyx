@@ -10,7 +10,7 @@ Shapes: n samples, c channels, s numbers of one channel in one sample (its pixel
 cimport numpy as cnp
 from cython.parallel cimport prange
 from libc.math cimport sqrt
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free, malloc
 
 from minidl.errors import ShapeError
 
@@ -450,21 +450,23 @@ cdef int layer_grad_all(const real* g__md, const real* x__md, const real* weight
     # Each part is a fixed number of rows; the parts are added in order, whichever thread computed them.
     cdef Py_ssize_t rows = larger(8, (m + PARTS - 1) // PARTS), parts = (m + rows - 1) // rows, p, j
     cdef real* part__p2d = <real*>malloc(larger(1, parts * 2 * d) * sizeof(real))
-    cdef double sum_w, sum_b
-    if part__p2d == NULL:
+    cdef double* sum__2d = <double*>calloc(larger(1, 2 * d), sizeof(double))
+    if part__p2d == NULL or sum__2d == NULL:
+        free(part__p2d)
+        free(sum__2d)
         return -1
     for p in prange(parts, num_threads=threads, schedule="static"):
         layer_grad_rows(g__md + p * rows * d, x__md + p * rows * d, weight__d, mean__m + p * rows, rstd__m + p * rows,
                         dx__md + p * rows * d, part__p2d + p * 2 * d, part__p2d + (p * 2 + 1) * d,
                         smaller(rows, m - p * rows), d)
+    for p in range(parts):
+        for j in range(2 * d):
+            sum__2d[j] += part__p2d[p * 2 * d + j]
     for j in range(d):
-        sum_w = sum_b = 0
-        for p in range(parts):
-            sum_w += part__p2d[p * 2 * d + j]
-            sum_b += part__p2d[(p * 2 + 1) * d + j]
-        dweight__d[j] = <real>sum_w
-        dbias__d[j] = <real>sum_b
+        dweight__d[j] = <real>sum__2d[j]
+        dbias__d[j] = <real>sum__2d[d + j]
     free(part__p2d)
+    free(sum__2d)
     return 0
 
 

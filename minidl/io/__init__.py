@@ -2,5 +2,6 @@
 
 from minidl.io.atomic import write_atomically
 from minidl.io.checkpoint import load, save
+from minidl.io.npz import load_npz
 
-__all__ = ["load", "save", "write_atomically"]
+__all__ = ["load", "load_npz", "save", "write_atomically"]

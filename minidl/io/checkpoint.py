@@ -17,6 +17,7 @@ import numpy as np
 
 from minidl.errors import DataError, DTypeError
 from minidl.io.atomic import write_atomically
+from minidl.io.npz import load_npz
 from minidl.tensor import Tensor
 
 __all__ = ["load", "save"]
@@ -60,7 +61,7 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read what `save` wrote, or any other safetensors file as a flat dict of Tensors.
+    """Read what `save` wrote; any other safetensors file, or NumPy's ``.npz``, as a flat dict of Tensors.
 
     Raises
     ------
@@ -73,6 +74,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         if not path.is_file():
             raise DataError("load", expected=f"a file at {path}", actual="nothing there" if not path.exists() else "a folder")
+        if path.suffix == ".npz":
+            return load_npz(path)
         with safe_open(str(path), framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             metadata = file.metadata() or {}

@@ -28,9 +28,10 @@ class _Pool(Module):
     stride: Any
     padding: Any
 
-    def __init__(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
+    def __init__(self, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> None:
         name = type(self).__name__
-        window = sizes(name, "kernel_size", kernel_size, self.axes)
+        kernel = sizes(name, "kernel_size", kernel_size, self.axes)
+        gaps = sizes(name, "dilation", dilation, self.axes)
         border = sizes(name, "padding", padding, self.axes, least=0)
         if stride is not None:
             sizes(name, "stride", stride, self.axes)
@@ -38,7 +39,7 @@ class _Pool(Module):
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
         self.ceil_mode = flag(name, "ceil_mode", ceil_mode)
-        if not hasattr(self, "dilation") and any(2 * p > k for p, k in zip(border, window, strict=True)):
+        if any(2 * p > d * (k - 1) + 1 for p, k, d in zip(border, kernel, gaps, strict=True)):
             raise OptionError(name, expected="a padding of at most half the window",
                               actual=f"padding={padding}, kernel_size={kernel_size}")  # fmt: skip
 
@@ -53,11 +54,9 @@ class _MaxPool(_Pool):
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
-        name = type(self).__name__
-        sizes(name, "dilation", dilation, self.axes)
+        super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
         self.dilation = dilation
-        self.return_indices = flag(name, "return_indices", return_indices)
-        super().__init__(kernel_size, stride, padding, ceil_mode)
+        self.return_indices = flag(type(self).__name__, "return_indices", return_indices)
 
     def extra_repr(self) -> str:
         return (
@@ -139,7 +138,7 @@ class _AvgPool(_Pool):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode)
+        super().__init__(kernel_size, stride, padding, 1, ceil_mode)
         self.count_include_pad = flag(type(self).__name__, "count_include_pad", count_include_pad)
 
     def extra_repr(self) -> str:

@@ -53,7 +53,7 @@ cases(
 
 
 def floating(x: Any) -> Any:
-    """`x` itself if it holds floats (or is a scalar), else converted to the default dtype: integers have no gradient."""
+    """`x` itself if it holds floats or is a scalar, else converted to the default dtype: integers have no gradient."""
     if hasattr(x, "dtype") and x.dtype.kind != "f":
         return astype(x, get_default_dtype())
     return x

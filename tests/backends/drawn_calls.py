@@ -95,6 +95,12 @@ class Calls:
     def batch(self) -> int:
         return 37 if self.large else self.size(0, 4)
 
+    def channels(self, most: int) -> int:
+        return self.size(1, most) + 24 * self.large
+
+    def image_size(self, most: int) -> tuple[int, int]:
+        return self.size(1, most) + 20 * self.large, self.size(1, most) + 20 * self.large
+
     def flag(self) -> bool:
         return self.draw(st.booleans())
 
@@ -123,58 +129,59 @@ class Calls:
     # products
 
     def matmul(self) -> list[Any]:
-        m, k, n = (self.size(0, 40) + 100 * self.large for _ in range(3))
+        some = st.integers(0, 40) | st.sampled_from([64, 97, 300])
+        m, k, n = (self.draw(some) + 100 * self.large for _ in range(3))
         leading = self.draw(
             st.sampled_from([((), ()), ((3,), ()), ((), (2,)), ((2, 1), (3,)), ((2,), (2,)), ((0,), ())])
         )
         return [self.normal(*leading[0], m, k), self.normal(*leading[1], k, n)]
 
     def linear(self) -> list[Any]:
-        m, k, o = self.rows(), self.size(0, 70), self.size(0, 40)
+        m, k, o = self.rows(), self.size(0, 70) + 100 * self.large, self.size(0, 40)
         return [self.normal(m, k), self.normal(o, k), self.optional(o)]
 
     # conv
 
-    def window(self, ceil: bool) -> tuple[Any, ...]:
+    def window(self) -> tuple[Any, ...]:
         """Draw (size, kernel, stride, padding, dilation) that fit together."""
         kernel, stride = self.pair(1, 5), self.pair(1, 3)
-        dilation = (1, 1) if ceil or self.flag() else self.pair(1, 3)
+        dilation = (1, 1) if self.flag() else self.pair(1, 3)
         padding = self.pair(0, 3)
         size = tuple(
-            max(1, d * (k - 1) + 1 - 2 * p) + self.size(0, 12)
+            max(1, d * (k - 1) + 1 - 2 * p) + self.size(0, 12) + 12 * self.large
             for k, p, d in zip(kernel, padding, dilation, strict=True)
         )
         return size, kernel, stride, padding, dilation
 
     def convolution(self) -> tuple[Any, ...]:
-        size, kernel, stride, padding, dilation = self.window(False)
+        """Draw (shape of x, shape of weight, shape of y, options) of a convolution."""
+        size, kernel, stride, padding, dilation = self.window()
         groups = self.draw(st.sampled_from([1, 1, 1, 2, 3]))
-        n, c, o = self.batch(), groups * self.size(1, 9), groups * self.size(1, 9)
+        # Now and then more channels than one block of a kernel holds.
+        many = st.integers(1, 9) | st.integers(1, 9) | st.sampled_from([16, 33, 70])
+        n, c, o = self.batch(), groups * self.draw(many), groups * self.draw(many)
         output = conv_output_size("conv2d", size, kernel, stride, padding, dilation)
         shapes = (n, c, *size), (o, c // groups, *kernel), (n, o, *output)
-        return (*map(self.lazy, shapes), size, kernel, (stride, padding, dilation, groups), o)
-
-    def lazy(self, shape: tuple[int, ...]) -> np.ndarray:
-        return self.normal(*shape)
+        return (*shapes, (stride, padding, dilation, groups))
 
     def conv2d(self) -> list[Any]:
-        x, weight, _, _, _, options, o = self.convolution()
-        return [x, weight, self.optional(o), *options]
+        x, weight, _, options = self.convolution()
+        return [self.normal(*x), self.normal(*weight), self.optional(weight[0]), *options]
 
     def conv2d_input_grad(self) -> list[Any]:
-        _, weight, grad, size, _, options, _ = self.convolution()
-        return [grad, weight, size, *options]
+        x, weight, y, options = self.convolution()
+        return [self.normal(*y), self.normal(*weight), x[2:], *options]
 
     def conv2d_weight_grad(self) -> list[Any]:
-        x, _, grad, _, kernel, options, _ = self.convolution()
-        return [grad, x, kernel, *options]
+        x, weight, y, options = self.convolution()
+        return [self.normal(*y), self.normal(*x), weight[2:], *options]
 
     def unfold(self) -> list[Any]:
-        size, *options = self.window(False)
+        size, *options = self.window()
         return [self.normal(self.batch(), self.size(1, 5), *size), *options]
 
     def fold(self) -> list[Any]:
-        size, kernel, stride, padding, dilation = self.window(False)
+        size, kernel, stride, padding, dilation = self.window()
         oh, ow = conv_output_size("fold", size, kernel, stride, padding, dilation)
         columns = self.normal(self.batch(), self.size(1, 5) * kernel[0] * kernel[1], oh * ow)
         return [columns, size, kernel, stride, padding, dilation]
@@ -183,7 +190,7 @@ class Calls:
 
     def pooling(self, dilated: bool) -> tuple[Any, ...]:
         """Draw (size, kernel, stride, padding, dilation, ceil_mode, output size) that fit together."""
-        kernel, stride, size, ceil_mode = self.pair(1, 4), self.pair(1, 4), self.pair(1, 15), self.flag()
+        kernel, stride, size, ceil_mode = self.pair(1, 4), self.pair(1, 4), self.image_size(15), self.flag()
         dilation = self.pair(1, 3) if dilated and self.flag() else (1, 1)
         padding = (self.size(0, kernel[0] // 2), self.size(0, kernel[1] // 2))
         try:
@@ -195,10 +202,10 @@ class Calls:
 
     def max_pool2d(self) -> list[Any]:
         size, *options, _ = self.pooling(True)
-        return [self.special(self.batch(), self.size(1, 20), *size), *options]
+        return [self.special(self.batch(), self.channels(20), *size), *options]
 
     def picked(self) -> tuple[np.ndarray, tuple[int, int]]:
-        n, c, size, output = self.batch(), self.size(1, 20), self.pair(1, 9), self.pair(1, 9)
+        n, c, size, output = self.batch(), self.channels(20), self.image_size(9), self.pair(1, 9)
         return self.rng.integers(0, size[0] * size[1], (n, c, *output)), size
 
     def max_pool2d_grad(self) -> list[Any]:
@@ -211,33 +218,33 @@ class Calls:
 
     def avg_pool2d(self) -> list[Any]:
         size, kernel, stride, padding, _, ceil_mode, _ = self.pooling(False)
-        x = self.normal(self.batch(), self.size(1, 20), *size)
+        x = self.normal(self.batch(), self.channels(20), *size)
         return [x, kernel, stride, padding, ceil_mode, self.flag()]
 
     def avg_pool2d_grad(self) -> list[Any]:
         size, kernel, stride, padding, _, ceil_mode, output = self.pooling(False)
-        grad = self.normal(self.batch(), self.size(1, 20), *output)
+        grad = self.normal(self.batch(), self.channels(20), *output)
         return [grad, size, kernel, stride, padding, ceil_mode, self.flag()]
 
     def adaptive_avg_pool2d(self) -> list[Any]:
-        return [self.normal(self.batch(), self.size(1, 20), *self.pair(1, 12)), self.pair(1, 9)]
+        return [self.normal(self.batch(), self.channels(20), *self.image_size(12)), self.pair(1, 9)]
 
     adaptive_avg_pool2d_grad = adaptive_avg_pool2d
 
     def adaptive_max_pool2d(self) -> list[Any]:
-        return [self.special(self.batch(), self.size(1, 20), *self.pair(1, 12)), self.pair(1, 9)]
+        return [self.special(self.batch(), self.channels(20), *self.image_size(12)), self.pair(1, 9)]
 
     def scale(self) -> tuple[float, float] | None:
         factors = st.floats(0.3, 3.5)
         return (self.draw(factors), self.draw(factors)) if self.flag() else None
 
     def upsample_nearest2d(self) -> list[Any]:
-        return [self.normal(self.batch(), self.size(1, 9), *self.pair(1, 12)), self.pair(1, 20), self.scale()]
+        return [self.normal(self.batch(), self.channels(9), *self.image_size(12)), self.pair(1, 20), self.scale()]
 
     upsample_nearest2d_grad = upsample_nearest2d
 
     def upsample_bilinear2d(self) -> list[Any]:
-        x = self.normal(self.batch(), self.size(1, 9), *self.pair(1, 12))
+        x = self.normal(self.batch(), self.channels(9), *self.image_size(12))
         return [x, self.pair(1, 20), self.flag(), self.scale()]
 
     upsample_bilinear2d_grad = upsample_bilinear2d
@@ -245,8 +252,8 @@ class Calls:
     # norm
 
     def image(self) -> np.ndarray:
-        spatial = self.draw(st.lists(st.integers(1, 9), max_size=3))
-        return 2 * self.normal(self.batch() + 1, self.size(1, 20), *spatial) + 1
+        spatial = self.draw(st.lists(st.integers(1, 9), min_size=self.large, max_size=3 - self.large))
+        return 2 * self.normal(self.batch() + 1, self.channels(20), *[n + 8 * self.large for n in spatial]) + 1
 
     def eps(self) -> float:
         return self.draw(st.sampled_from([1e-5, 1e-2]))
@@ -266,11 +273,11 @@ class Calls:
         return [x, self.normal(c), self.normal(c) ** 2 + 0.5, self.optional(c), self.optional(c), self.eps()]
 
     def layer_norm(self) -> list[Any]:
-        m, d = self.rows(), self.size(1, 70)
+        m, d = self.rows(), self.size(1, 70) + 100 * self.large
         return [2 * self.normal(m, d) + 1, self.optional(d), self.optional(d), self.eps()]
 
     def layer_norm_grad(self) -> list[Any]:
-        m, d = self.rows(), self.size(1, 70)
+        m, d = self.rows(), self.size(1, 70) + 100 * self.large
         return [
             self.normal(m, d),
             self.normal(m, d),
@@ -309,7 +316,7 @@ class Calls:
         return [*self.elementwise_grad(), self.draw(st.sampled_from(["none", "tanh"]))]
 
     def softmax(self) -> list[Any]:
-        shape = [*self.shape(), self.size(0, 40)][-4:]
+        shape = [*self.shape()[self.large :], self.size(0, 40) + self.large][-4:]
         x = 10 ** self.size(0, 2) * self.normal(*shape)
         x[self.rng.random(shape) < 0.1] = -np.inf
         if self.flag() and shape[0]:
@@ -319,13 +326,13 @@ class Calls:
     log_softmax = softmax
 
     def softmax_grad(self) -> list[Any]:
-        shape = [*self.shape(), self.size(0, 40)][-4:]
+        shape = [*self.shape()[self.large :], self.size(0, 40) + self.large][-4:]
         return [self.normal(*shape), -abs(self.normal(*shape)), self.size(-len(shape), len(shape) - 1)]
 
     log_softmax_grad = softmax_grad
 
     def cross_entropy(self) -> list[Any]:
-        n, c = self.rows(), self.size(1, 40)
+        n, c = self.rows(), self.size(1, 40) + 60 * self.large
         labels = self.rng.integers(0, c, n)
         ignore_index = self.draw(st.sampled_from([-100, 0]))
         labels[self.rng.random(n) < 0.2] = ignore_index
@@ -339,7 +346,7 @@ class Calls:
 
     def dropout(self) -> list[Any]:
         p = self.draw(st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)))
-        word = st.integers(0, 2**64 - 1)
+        word = st.one_of(st.sampled_from([0, 2**32 - 1, 2**63 + 1, 2**64 - 1]), st.integers(0, 2**64 - 1))
         return [self.normal(*self.shape()), p, self.draw(word), self.draw(word)]
 
     def embedding(self) -> list[Any]:

@@ -80,7 +80,7 @@ def expect(content):
     return check
 
 
-def fetch(server, path, *urls, max_bytes=10**6, check=None):
+def fetch(server, path, *urls, max_bytes=len(CONTENT), check=None):
     return download([server.url(url) for url in urls], path, max_bytes, check or expect(CONTENT))
 
 
@@ -233,10 +233,10 @@ def test_download_of_fashion_mnist_is_compared_with_the_packed_checksum(server, 
 def cifar_archive(folder, extra=()):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name in [*TRAIN_10, "test_batch.bin"]:
-            tar.add(folder / name, f"cifar-10-batches-bin/{name}")
         for member, content in extra:
             tar.addfile(member, io.BytesIO(content))
+        for name in [*TRAIN_10, "test_batch.bin"]:
+            tar.add(folder / name, f"cifar-10-batches-bin/{name}")
     return buffer.getvalue()
 
 

@@ -186,6 +186,7 @@ def test_random_crop_reaches_every_place():
 
 def test_random_crop_border():
     image = random_picture(2, 2, 3)
+    assert once(T.RandomCrop(6, padding=2, fill=(300, -5, 6.6)), image)[0, 0].tolist() == [255, 0, 7]
     red = once(T.RandomCrop(6, padding=(2, 2), fill=(255, 0, 0)), image)
     assert red[0, 0].tolist() == [255, 0, 0] and red.shape == (6, 6, 3)
     for mode in ("edge", "reflect", "symmetric"):
