@@ -9,7 +9,8 @@ Without a working C compiler the package is built without kernels, and the NumPy
 
 Environment: ``MINIDL_ISA=v3`` builds that variant alone (a list is split at commas), ``MINIDL_OPENMP=off`` leaves
 OpenMP out, ``MINIDL_KERNELS=off|require`` skips the kernels or makes a missing compiler an error.
-``CC`` and ``CFLAGS`` work as everywhere (``CFLAGS="-fsanitize=address,undefined"``).
+``MINIDL_BOUNDSCHECK=1`` has Cython check every index (for tests, see .ci/sanitize).
+``CC`` and ``CFLAGS`` work as everywhere (``CFLAGS="-O1 -fsanitize=address,undefined"``).
 """
 
 import os
@@ -26,9 +27,10 @@ KERNELS = Path("minidl/_kernels")
 COPIES = Path("build/kernels")  # the sources as seen by one variant: build/kernels/minidl/_kernels/<variant>/
 ONCE = {"cpu"}  # modules that are built once, for any processor
 
-# Neither -march=native (crashes elsewhere) nor -ffast-math (changes the whole process). The two -fno-... here
-# change no result: they let GCC vectorise sqrt and selections.
-GNU_FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+# Neither -march=native (crashes elsewhere) nor -ffast-math (changes the whole process). The -fno-... here change no
+# result: the first two let GCC vectorise sqrt and selections; the third keeps the short copies of the micro-kernel
+# from becoming calls of memcpy, which is slow, and which GCC 12 gets wrong (it drops sums that are copied so).
+GNU_FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-tree-loop-distribute-patterns"]
 GNU_VARIANTS = {
     "baseline": [],
     "v3": ["-march=x86-64-v3"],
@@ -78,6 +80,8 @@ class Toolchain:
         self.python_includes = [get_python_inc(), get_python_inc(plat_specific=True), *self.includes]
         msvc = self.compiler.compiler_type == "msvc"
         self.flags = MSVC_FLAGS if msvc else GNU_FLAGS
+        if "-fsanitize" in os.environ.get("CFLAGS", ""):  # for checks, not for speed: -O3 would take minutes to build
+            self.flags = [flag for flag in self.flags if not flag.startswith("-O")]
         variants = MSVC_VARIANTS if msvc else GNU_VARIANTS
         if platform.machine().lower() not in ("x86_64", "amd64") or sys.maxsize < 2**32:
             variants = {"baseline": []}
@@ -178,6 +182,7 @@ class BuildKernels(build_ext):
         from Cython.Build import cythonize
 
         headers = list(KERNELS.glob("*.pxd"))
+        checked = os.environ.get("MINIDL_BOUNDSCHECK") == "1"
         for extension in extensions:
             folder = COPIES.joinpath(*extension.name.split(".")[:-1])
             source = Path(extension.sources[0])
@@ -196,10 +201,10 @@ class BuildKernels(build_ext):
             quiet=True,
             compiler_directives={
                 "language_level": 3,
-                "boundscheck": False,
+                "boundscheck": checked,
                 "wraparound": False,
                 "cdivision": True,
-                "initializedcheck": False,
+                "initializedcheck": checked,
             },
         )
 

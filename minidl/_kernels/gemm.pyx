@@ -45,11 +45,13 @@ cdef enum:
 
 
 cdef inline void micro(const real* a__km, const real* x, const Py_ssize_t* off, Py_ssize_t depth, real* c__mn,
-                       Py_ssize_t ld, bint accumulate, int rows, int groups) noexcept nogil:
-    """c[i, g, j] = sum over k of a[k, i] * x[off[k] + g*NR + j]; `rows` and `groups` are constants at each call."""
+                       Py_ssize_t ld, bint accumulate, real* c, int rows, int groups) noexcept nogil:
+    """c[i, g, j] = sum over k of a[k, i] * x[off[k] + g*NR + j]; `rows` and `groups` are constants at each call.
+
+    `c` is the caller's local array: the compiler keeps it in registers.
+    """
     cdef Py_ssize_t nr = tile_columns(a__km), k
     cdef int i, g, j
-    cdef real c[TILE]
     cdef const real* b
     if accumulate:
         for i in range(rows):
@@ -73,34 +75,35 @@ cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_
                         real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
     """The micro-kernel for so many rows: NR columns, or WIDE * NR for a single row. `ld`: from row to row of c."""
     cdef Py_ssize_t most = tile_rows(a)          # a constant: branches beyond it cost nothing
+    cdef real sums[TILE]                         # one for all: GCC 12 mixes up the arrays of several inlined copies
     if rows == 1:
-        micro(a, x, off, depth, c, ld, accumulate, 1, WIDE)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 1, WIDE)
     elif rows == 2:
-        micro(a, x, off, depth, c, ld, accumulate, 2, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 2, 1)
     elif rows == 3 and most >= 3:
-        micro(a, x, off, depth, c, ld, accumulate, 3, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 3, 1)
     elif rows == 4 and most >= 4:
-        micro(a, x, off, depth, c, ld, accumulate, 4, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 4, 1)
     elif rows == 5 and most >= 5:
-        micro(a, x, off, depth, c, ld, accumulate, 5, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 5, 1)
     elif rows == 6 and most >= 6:
-        micro(a, x, off, depth, c, ld, accumulate, 6, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 6, 1)
     elif rows == 7 and most >= 7:
-        micro(a, x, off, depth, c, ld, accumulate, 7, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 7, 1)
     elif rows == 8 and most >= 8:
-        micro(a, x, off, depth, c, ld, accumulate, 8, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 8, 1)
     elif rows == 9 and most >= 9:
-        micro(a, x, off, depth, c, ld, accumulate, 9, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 9, 1)
     elif rows == 10 and most >= 10:
-        micro(a, x, off, depth, c, ld, accumulate, 10, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 10, 1)
     elif rows == 11 and most >= 11:
-        micro(a, x, off, depth, c, ld, accumulate, 11, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 11, 1)
     elif rows == 12 and most >= 12:
-        micro(a, x, off, depth, c, ld, accumulate, 12, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 12, 1)
     elif rows == 13 and most >= 13:
-        micro(a, x, off, depth, c, ld, accumulate, 13, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 13, 1)
     elif rows == 14 and most >= 14:
-        micro(a, x, off, depth, c, ld, accumulate, 14, 1)
+        micro(a, x, off, depth, c, ld, accumulate, sums, 14, 1)
 
 
 cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t count, Py_ssize_t width,

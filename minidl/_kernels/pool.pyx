@@ -68,8 +68,8 @@ cdef int sliding_axis(Axis* axis, Py_ssize_t n, Py_ssize_t size, Py_ssize_t kern
         if kept < 1:
             free(axis.start)
             axis.start = NULL
-            raise ShapeError(where, expected="windows that meet the input", actual=f"window {i} of {size} over {n} pixels",
-                             hint="use a smaller dilation or less padding")
+            raise ShapeError(where, expected="windows that meet the input",
+                             actual=f"window {i} of {size} over {n} pixels", hint="use a smaller dilation or less padding")
         axis.start[i] = begin + skipped * dilation
         axis.count[i] = kept
         axis.divisor[i] = smaller(begin + kernel, n + padding) - begin if include_pad else kept
@@ -303,7 +303,8 @@ cdef int same_planes(cnp.ndarray a, cnp.ndarray b, bint whole, str where) except
     for d in range(4):
         if cnp.PyArray_NDIM(b) != 4 or ((whole or d < 2) and cnp.PyArray_DIM(a, d) != cnp.PyArray_DIM(b, d)):
             raise ShapeError(where, expected="values and indices of the same planes",
-                             actual=f"{(<object>a).shape} and {(<object>b).shape}", hint="pass the indices of max_pool2d")
+                             actual=f"{(<object>a).shape} and {(<object>b).shape}",
+                             hint="pass the indices of max_pool2d")
     return 0
 
 

@@ -6,6 +6,8 @@ run with the GIL held, so calls from several Python threads cannot meet in here.
 
 from libc.stdlib cimport free, malloc
 
+from .sanitizer cimport allow, forbid
+
 cdef enum:
     SLOTS = 4
     LINE = 64                   # a cache line; also the alignment of the blocks
@@ -34,16 +36,19 @@ cdef void* take(size_t bytes) except NULL:
         if not slots[i].taken:
             if slots[i].bytes >= bytes and slots[i].raw != NULL:
                 slots[i].taken = True
+                allow(slots[i].block, bytes)
                 return slots[i].block
             unused = i
     cdef void* raw = malloc(bytes + 2 * LINE)
     if raw == NULL:
         raise MemoryError(f"no {bytes} bytes of working memory for a kernel")
     if unused < 0 or bytes > KEEP:
-        (<void**>aligned(raw))[-1] = raw
+        (<void**>aligned(raw) - 1)[0] = raw
+        forbid(<char*>aligned(raw) + bytes, LINE)
         return aligned(raw)
     free(slots[unused].raw)
     slots[unused] = Slot(raw=raw, block=aligned(raw), bytes=bytes, taken=True)
+    forbid(<char*>slots[unused].block + bytes, LINE)
     return slots[unused].block
 
 
@@ -53,8 +58,9 @@ cdef void give(void* block) noexcept:
     for i in range(SLOTS):
         if slots[i].taken and slots[i].block == block:
             slots[i].taken = False
+            forbid(block, slots[i].bytes)
             return
-    free((<void**>block)[-1])
+    free((<void**>block - 1)[0])
 
 
 def held():

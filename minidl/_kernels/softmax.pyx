@@ -23,6 +23,7 @@ cnp.import_array()
 
 cdef enum:
     BLOCK = 2048                 # elements worked on at a time: they stay in the first-level cache
+    SHORT = 64                   # rows that do not fill vector registers well
     TILE = 256                   # columns worked on at a time
     COST = 800                   # nanoseconds for a thousand elements
 
@@ -31,7 +32,7 @@ cdef inline real peak(const real* x, Py_ssize_t n) noexcept nogil:
     """What to subtract from a row: its largest element, or 0 if that is -inf."""
     cdef real m, v
     cdef Py_ssize_t j
-    if n >= 32:
+    if n >= SHORT:
         m = largest(x, n)
     else:
         m = <real>-1e999
@@ -43,7 +44,7 @@ cdef inline real peak(const real* x, Py_ssize_t n) noexcept nogil:
 cdef inline real short_total(const real* x, Py_ssize_t n) noexcept nogil:
     cdef real s = 0
     cdef Py_ssize_t j
-    if n >= 32:
+    if n >= SHORT:
         return total(x, n)
     for j in range(n):
         s += x[j]
@@ -53,7 +54,7 @@ cdef inline real short_total(const real* x, Py_ssize_t n) noexcept nogil:
 cdef inline real short_dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
     cdef real s = 0
     cdef Py_ssize_t j
-    if n >= 32:
+    if n >= SHORT:
         return dot(a, b, n)
     for j in range(n):
         s += a[j] * b[j]
@@ -91,9 +92,14 @@ cdef void softmax_rows(const real* x, real* y, Py_ssize_t count, Py_ssize_t leng
     cdef real m, s
     for r in range(count):
         m = peak(x + r * length, length)
-        for j in range(length):
-            y[r * length + j] = x[r * length + j] - m
-    exp_all(y, y, count * length)
+        if length < SHORT:
+            for j in range(length):
+                y[r * length + j] = x[r * length + j] - m
+        else:
+            for j in range(length):
+                y[r * length + j] = exp(x[r * length + j] - m)
+    if length < SHORT:                                       # short rows: one long loop over all of them
+        exp_all(y, y, count * length)
     for r in range(count):
         s = short_total(y, length)
         s = <real>1 / s if s != 0 else <real>0               # the masked row: zeros
@@ -127,7 +133,8 @@ cdef void softmax_grad_rows(const real* g, const real* y, real* dx, Py_ssize_t c
         dx += length
 
 
-cdef void log_softmax_grad_rows(const real* g, const real* y, real* dx, Py_ssize_t count, Py_ssize_t length) noexcept nogil:
+cdef void log_softmax_grad_rows(const real* g, const real* y, real* dx, Py_ssize_t count,
+                                Py_ssize_t length) noexcept nogil:
     """dx = g - exp(y) sum g"""
     cdef Py_ssize_t r, j
     cdef real s
@@ -140,9 +147,10 @@ cdef void log_softmax_grad_rows(const real* g, const real* y, real* dx, Py_ssize
         dx += length
 
 
-# ---------------------------------------------------------------- columns: `width` neighbours, `length` rows apart by `stride`
+# ---------------------------------------------------------------- columns: `width` neighbours, rows `stride` apart
 
-cdef void softmax_columns(const real* x, real* y, Py_ssize_t length, Py_ssize_t stride, Py_ssize_t width) noexcept nogil:
+cdef void softmax_columns(const real* x, real* y, Py_ssize_t length, Py_ssize_t stride,
+                          Py_ssize_t width) noexcept nogil:
     cdef real m[TILE]
     cdef real s[TILE]
     cdef Py_ssize_t i, j
@@ -160,7 +168,8 @@ cdef void softmax_columns(const real* x, real* y, Py_ssize_t length, Py_ssize_t 
             y[i * stride + j] *= s[j]
 
 
-cdef void log_softmax_columns(const real* x, real* y, Py_ssize_t length, Py_ssize_t stride, Py_ssize_t width) noexcept nogil:
+cdef void log_softmax_columns(const real* x, real* y, Py_ssize_t length, Py_ssize_t stride,
+                              Py_ssize_t width) noexcept nogil:
     cdef real m[TILE]
     cdef real s[TILE]
     cdef Py_ssize_t i, j
@@ -177,7 +186,8 @@ cdef void log_softmax_columns(const real* x, real* y, Py_ssize_t length, Py_ssiz
             y[i * stride + j] = (x[i * stride + j] - m[j]) - s[j]
 
 
-cdef inline void column_peaks(const real* x, real* m, Py_ssize_t length, Py_ssize_t stride, Py_ssize_t width) noexcept nogil:
+cdef inline void column_peaks(const real* x, real* m, Py_ssize_t length, Py_ssize_t stride,
+                              Py_ssize_t width) noexcept nogil:
     cdef Py_ssize_t i, j
     for j in range(width):
         m[j] = <real>-1e999
@@ -379,7 +389,8 @@ cdef void losses_grad(const real* g, const real* x, const cnp.int64_t* label, re
         dx += classes
 
 
-cdef int check_labels(cnp.ndarray label, Py_ssize_t count, Py_ssize_t classes, cnp.int64_t ignored, str where) except -1:
+cdef int check_labels(cnp.ndarray label, Py_ssize_t count, Py_ssize_t classes, cnp.int64_t ignored,
+                      str where) except -1:
     """Every label that is not ignored names a class: after this the kernels may use it as an index."""
     if cnp.PyArray_NDIM(label) != 1 or cnp.PyArray_DIM(label, 0) != count:
         raise ShapeError(where, expected=f"labels of shape ({count},)", actual=str((<object>label).shape),

@@ -265,7 +265,8 @@ cdef void adagrad_step(Piece* a, double* k) noexcept nogil:
         adagrad_loop(<double*>a.data[0], <double*>a.data[1], <double*>a.data[2], a.n, k)
 
 
-def adagrad(params, grads, state_sums, step, double lr, double lr_decay, double weight_decay, double eps, bint maximize):
+def adagrad(params, grads, state_sums, step, double lr, double lr_decay, double weight_decay, double eps,
+            bint maximize):
     cdef Numbers k = [lr / (1 + (step - 1) * lr_decay), weight_decay, eps, -1 if maximize else 1, 0, 0, 0, 0]
     return run(adagrad_step, (params, grads, state_sums), 0b101, k, 600)
 

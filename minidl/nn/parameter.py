@@ -15,7 +15,7 @@ class Parameter(Tensor):
     Parameters
     ----------
     data : array, Tensor or nested list
-        Floating-point values, taken without a copy where they are an array.
+        Floating-point values, taken without a copy where they are an array that can be written.
     requires_grad : bool
         False freezes it.
 
@@ -31,10 +31,10 @@ class Parameter(Tensor):
     tensor([1., 2.], requires_grad=True)
     """
 
-    __slots__ = ()
-
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data, requires_grad=requires_grad)
+        if not getattr(self.data.flags, "writeable", True):
+            self.data = self.data.copy()  # an optimizer changes it in place
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"

@@ -201,8 +201,12 @@ def _convolve(
 
 def to_kernels(name: str, weight: Any, axes: int) -> Any:
     """The weight as (O, C, KH, KW)."""
-    if weight.ndim != axes + 2:
-        raise ShapeError(name, expected=f"a weight of {axes + 2} dimensions", actual=f"weight of shape {weight.shape}")
+    if weight.ndim != axes + 2 or 0 in weight.shape:
+        raise ShapeError(
+            name,
+            expected=f"a weight of {axes + 2} dimensions, none of them empty",
+            actual=f"weight of shape {weight.shape}",
+        )
     return weight if axes == 2 else reshape(weight, (*weight.shape[:2], 1, weight.shape[2]))
 
 

@@ -192,9 +192,11 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
 
 def _checked_weight(name: str, x: Any, weight: Any) -> tuple[Any, Any]:
     (x,) = floats(x)
-    if x.ndim == 0:
-        raise ShapeError(name, expected="scores (N, C), (C,) or (N, C, ...)", actual="a 0-d input")
-    classes = x.shape[1 if x.ndim > 1 else 0]
+    classes = x.shape[1 if x.ndim > 1 else 0] if x.ndim else 0
+    if not classes:
+        raise ShapeError(
+            name, expected="scores (N, C), (C,) or (N, C, ...) of at least one class", actual=f"shape {x.shape}"
+        )
     if weight is not None:
         weight = astype(floats(weight)[0], x.dtype)
         if weight.shape != (classes,):

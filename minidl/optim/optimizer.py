@@ -11,7 +11,7 @@ from typing import Any
 
 from minidl.autograd import enable_grad
 from minidl.backends import backend_of, host_array
-from minidl.errors import DataError, OptionError
+from minidl.errors import DataError, MinidlError, OptionError, ShapeError
 from minidl.tensor import Tensor
 
 __all__ = ["Optimizer", "ParamGroup", "ParamState"]
@@ -160,13 +160,25 @@ class Optimizer:
         -------
         Tensor or None
             What the closure returned.
+
+        Raises
+        ------
+        ShapeError
+            If a gradient that was set by hand has another shape than its parameter. Nothing has been changed then.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            params = [tensor for tensor in group["params"] if tensor.grad is not None]
+        with_gradients = [
+            [tensor for tensor in group["params"] if tensor.grad is not None] for group in self.param_groups
+        ]
+        for params in with_gradients:
+            for tensor in params:
+                if tensor.grad.data.shape != tensor.data.shape:
+                    raise ShapeError(f"{self._name}.step", expected=f"a gradient of shape {tensor.shape}",
+                                     actual=f"shape {tensor.grad.shape}")  # fmt: skip
+        for group, params in zip(self.param_groups, with_gradients, strict=True):
             if params:
                 self.update(group, params)
                 for tensor in params:
@@ -238,6 +250,18 @@ class Optimizer:
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
             raise DataError(f"{self._name}.load_state_dict", expected='a mapping with "state" and "param_groups"',
                             actual=type(state_dict).__name__)  # fmt: skip
+        try:
+            state, groups = self._read(state_dict)
+        except (TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, MinidlError):
+                raise
+            raise DataError(f"{self._name}.load_state_dict", expected="what state_dict() gives",
+                            actual=f"something else ({error})", hint="nothing was changed") from error  # fmt: skip
+        self.param_groups[:] = groups
+        self.state = state
+
+    def _read(self, state_dict: Mapping[str, Any]) -> tuple[dict[Tensor, ParamState], list[ParamGroup]]:
+        """The state and the groups that a state_dict means for the parameters here."""
         saved_groups = list(state_dict["param_groups"])
         problems = self._compare_groups(saved_groups)
         owners: dict[int, Tensor] = {}
@@ -261,8 +285,7 @@ class Optimizer:
         ]
         for group in groups:
             self.check_options(group)
-        self.param_groups[:] = groups
-        self.state = state
+        return state, groups
 
     def _compare_groups(self, saved_groups: list[Any]) -> list[str]:
         if len(saved_groups) != len(self.param_groups):

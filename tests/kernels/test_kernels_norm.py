@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from kernel_cases import DTYPES, check, compiled, draw, falls_back
 
 CHANNELS = [
-    (4, 3, 5, 5), (1, 1, 1, 1), (4, 3), (2, 3, 0), (0, 3, 2), (2, 0, 4), (300, 70), (33, 130), (5, 2, 63), (3, 2, 64), (7, 3, 3000),
-    (40, 6, 24, 24), (64, 2, 4, 4), (2000, 100), (16, 8, 40, 40),
+    (4, 3, 5, 5), (1, 1, 1, 1), (4, 3), (2, 3, 0), (0, 3, 2), (2, 0, 4), (300, 70), (33, 130), (5, 2, 63),
+    (3, 2, 64), (7, 3, 3000), (40, 6, 24, 24), (64, 2, 4, 4), (2000, 100), (16, 8, 40, 40),
 ]  # fmt: skip
 
 
@@ -33,7 +33,9 @@ def test_batch_norm(shape, affine, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(3, 4), (1, 1), (0, 5), (5, 0), (7, 33), (2, 5000), (1000, 64), (300, 768), (4000, 7)])
+@pytest.mark.parametrize(
+    "shape", [(3, 4), (1, 1), (0, 5), (5, 0), (7, 33), (2, 5000), (1000, 64), (300, 768), (4000, 7)]
+)
 @pytest.mark.parametrize("affine", [True, False])
 def test_layer_norm(shape, affine, dtype):
     rng = np.random.default_rng(2)

@@ -86,7 +86,9 @@ def test_adaptive_pooling(size, output):
         y = check("adaptive_avg_pool2d", x, output)
         check("adaptive_avg_pool2d_grad", y, size)
         values, index = check("adaptive_max_pool2d", x, output)
-        np.testing.assert_array_equal(np.take_along_axis(x.reshape(2, 3, -1), index.reshape(2, 3, -1), 2).ravel(), values.ravel())
+        np.testing.assert_array_equal(
+            np.take_along_axis(x.reshape(2, 3, -1), index.reshape(2, 3, -1), 2).ravel(), values.ravel()
+        )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -136,7 +138,13 @@ def test_against_pytorch(dtype):
     functional = torch.nn.functional
     rng = np.random.default_rng(6)
     x = draw(rng, (2, 3, 11, 13), dtype)
-    for kernel, stride, padding, ceil_mode in [(2, 2, 0, False), (3, 2, 1, False), (3, 2, 1, True), (2, 1, 0, False), (3, 3, 0, True)]:
+    for kernel, stride, padding, ceil_mode in [
+        (2, 2, 0, False),
+        (3, 2, 1, False),
+        (3, 2, 1, True),
+        (2, 1, 0, False),
+        (3, 3, 0, True),
+    ]:
         options = ((kernel,) * 2, (stride,) * 2, (padding,) * 2)
         t = torch.tensor(x, requires_grad=True)
         y, index = functional.max_pool2d(t, kernel, stride, padding, ceil_mode=ceil_mode, return_indices=True)
@@ -154,7 +162,10 @@ def test_against_pytorch(dtype):
             np.testing.assert_allclose(got, y.detach(), rtol=1e-5, atol=1e-6)
             got = compiled.avg_pool2d_grad(g, (11, 13), *options, ceil_mode, include_pad)
             np.testing.assert_allclose(got, t.grad, rtol=1e-5, atol=1e-6)
-    for peer, name in ((functional.adaptive_avg_pool2d, "adaptive_avg_pool2d"), (functional.adaptive_max_pool2d, "adaptive_max_pool2d")):
+    for peer, name in (
+        (functional.adaptive_avg_pool2d, "adaptive_avg_pool2d"),
+        (functional.adaptive_max_pool2d, "adaptive_max_pool2d"),
+    ):
         np.testing.assert_allclose(
             results(getattr(compiled, name)(x, (4, 5)))[0], peer(torch.tensor(x), (4, 5)), rtol=1e-5, atol=1e-6
         )

@@ -26,7 +26,9 @@ def test_the_oracle_knows_the_published_vectors():
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.integers(0, 700), st.floats(0, 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.sampled_from(DTYPES))
+@given(
+    st.integers(0, 700), st.floats(0, 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.sampled_from(DTYPES)
+)
 def test_each_element_follows_its_word(size, p, seed, offset, dtype):
     x = draw(np.random.default_rng(1), size, dtype)
     y = compiled.dropout(x, p, seed, offset)

@@ -6,7 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import DTYPES, check, compiled, draw, falls_back
 
-SHAPES = [(3, 4), (1, 1), (0, 5), (5, 0), (2, 3, 4), (2, 70, 3), (3, 2049), (2, 5000), (2, 5, 600), (300, 10), (40, 33, 300)]
+SHAPES = [
+    (3, 4),
+    (1, 1),
+    (0, 5),
+    (5, 0),
+    (2, 3, 4),
+    (2, 70, 3),
+    (3, 2049),
+    (2, 5000),
+    (2, 5, 600),
+    (300, 10),
+    (40, 33, 300),
+]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -117,6 +129,4 @@ def test_against_pytorch(dtype):
         y.backward(torch.tensor(g))
         got = getattr(compiled, name)(x, 1)
         np.testing.assert_allclose(got, y.detach(), rtol=tolerance, atol=tolerance)
-        np.testing.assert_allclose(
-            getattr(compiled, f"{name}_grad")(g, got, 1), t.grad, rtol=tolerance, atol=tolerance
-        )
+        np.testing.assert_allclose(getattr(compiled, f"{name}_grad")(g, got, 1), t.grad, rtol=tolerance, atol=tolerance)

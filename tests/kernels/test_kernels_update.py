@@ -130,7 +130,9 @@ def test_norm(kind, dtype):
     flat = np.concatenate([g.ravel() for g in grads]).astype(np.float64)
     expected = np.linalg.norm(flat, kind)
     assert np.isclose(compiled.grad_norm(grads, kind), expected, rtol=1e-12)
-    assert on_threads(1, lambda: compiled.grad_norm(grads, kind)) == on_threads(3, lambda: compiled.grad_norm(grads, kind))
+    assert on_threads(1, lambda: compiled.grad_norm(grads, kind)) == on_threads(
+        3, lambda: compiled.grad_norm(grads, kind)
+    )
     for change in LAYOUTS.values():
         assert compiled.grad_norm([change(g) for g in grads], kind) == compiled.grad_norm(grads, kind)
     assert compiled.grad_norm([], kind) == 0

@@ -77,6 +77,8 @@ def test_empty_batch_has_zero_gradient():
         (((1, 4, 4, 4), (3, 2, 2, 2)), {"groups": 2}, ShapeError, "number of kernels"),
         (((1, 2, 4, 4), (2, 2, 5, 5)), {}, ShapeError, "at least as large as the kernel"),
         (((1, 2, 4, 4), (2, 2, 2)), {}, ShapeError, "a weight of 4 dimensions"),
+        (((1, 0, 4, 4), (2, 0, 2, 2)), {}, ShapeError, "none of them empty"),
+        (((1, 2, 4, 4), (2, 2, 0, 2)), {}, ShapeError, "none of them empty"),
         (((1, 2, 4, 4), (2, 2, 2, 2), (3,)), {}, ShapeError, "a bias of shape (2,)"),
         (((1, 2, 4, 4), (2, 2, 2, 2), (2, 1)), {}, ShapeError, "a bias of shape (2,)"),
         (((1, 2, 4, 4), (2, 2, 2, 2)), {"stride": 0}, OptionError, "stride"),
@@ -99,6 +101,7 @@ def test_conv2d_errors(arguments, options, error, text):
     ("arguments", "options", "error", "text"),
     [
         (((1, 3, 4, 4), (2, 2, 2, 2)), {}, ShapeError, "an input of 2 channels"),
+        (((1, 0, 4, 4), (0, 2, 2, 2)), {}, ShapeError, "none of them empty"),
         (((1, 3, 4, 4), (3, 2, 2, 2)), {"groups": 2}, ShapeError, "groups=2"),
         (((1, 2, 4, 4), (2, 2, 2, 2)), {"output_padding": 1}, OptionError, "output_padding"),
         (((1, 2, 1, 1), (2, 2, 2, 2)), {"padding": 1}, ShapeError, "at least one pixel"),

@@ -72,12 +72,15 @@ def test_huber_and_smooth_l1_options():
 
 
 def test_bce_with_logits_far_out():
-    x = leaf([1000.0, -1000.0, 1000.0, -1000.0, -40.0])
-    losses = minidl.binary_cross_entropy_with_logits(x, np.array([1.0, 0.0, 0.0, 1.0, 0.0]), reduction="none")
+    x = leaf([1000.0, -1000.0, 1000.0, -1000.0, -40.0, 22.0, -22.0])
+    target = np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0])
+    losses = minidl.binary_cross_entropy_with_logits(x, target, reduction="none")
     # To the last digit, also where a difference of two large numbers would leave nothing: ln(1 + e^-40) = e^-40.
-    np.testing.assert_allclose(losses.detach(), [0, 0, 1000, 1000, math.exp(-40)], rtol=1e-14)
+    far = 22 + math.log1p(math.exp(-22))
+    np.testing.assert_allclose(losses.detach(), [0, 0, 1000, 1000, math.exp(-40), far, far], rtol=1e-14)
     (g,) = minidl.grad(losses.sum(), x)
-    np.testing.assert_allclose(g, [0, 0, 1, -1, math.exp(-40)], rtol=1e-14)
+    p = 1 / (1 + math.exp(-22))
+    np.testing.assert_allclose(g, [0, 0, 1, -1, math.exp(-40), p, -p], rtol=1e-14)
 
 
 def test_bce_at_the_ends_is_finite():
@@ -213,7 +216,8 @@ def test_labels_changed_before_backward_are_noticed():
         ((2, 3), np.array([[0], [1]]), {}, ShapeError, "target.squeeze(1)"),
         ((2, 3, 4), np.array([0, 1]), {}, ShapeError, "labels of shape (2, 4)"),
         ((3,), np.array([0]), {}, ShapeError, "labels of shape ()"),
-        ((), np.array(0), {}, ShapeError, "0-d"),
+        ((), np.array(0), {}, ShapeError, "at least one class; got shape ()"),
+        ((1, 0), np.array([-100]), {}, ShapeError, "at least one class"),
         ((2, 3), np.array([0, 1]), {"weight": np.ones(2)}, ShapeError, "one weight for each of 3 classes"),
         ((2, 3), np.array([0, 1]), {"reduction": "batchmean"}, OptionError, "reduction"),
     ],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 import minidl
-from minidl.errors import GraphError, OptionError, ShapeError
+from minidl.errors import GradcheckError, GraphError, OptionError, ShapeError
 
 
 @pytest.fixture(params=minidl.backends.available_backends(), autouse=True)
@@ -89,6 +91,21 @@ def test_second_order_is_that_of_the_plain_formula():
     found = mixed(minidl.batch_norm(x, None, None, weight, training=True))
     for a, b in zip(found, mixed(composite(x, weight)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9 * np.abs(b).max())
+
+
+def test_a_deviation_taken_for_a_number_is_caught(monkeypatch):
+    """The mistake that a cached statistic makes: right at first order, wrong at second."""
+    module = importlib.import_module("minidl.ops.batch_norm")
+    honest = module.normalise
+
+    def cached(*arguments):
+        normalised, rstd = honest(*arguments)
+        return normalised, rstd.detach()
+
+    monkeypatch.setattr(module, "normalise", cached)
+    assert minidl.gradcheck(lambda a: minidl.batch_norm(a, None, None, training=True), normal(4, 2), order=1)
+    with pytest.raises(GradcheckError, match="order 2"):
+        minidl.gradcheck(lambda a: minidl.batch_norm(a, None, None, training=True), normal(4, 2), order=2)
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def main() -> None:
 
 def write(name: str, content: dict) -> None:
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / name).write_text(json.dumps(content, indent=None, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n")
+    lines = json.dumps(content, separators=(",", ":")).replace('{"name"', '\n{"name"')
+    (FOLDER / name).write_text(lines + "\n")
 
 
 if __name__ == "__main__":

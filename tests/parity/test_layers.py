@@ -59,7 +59,8 @@ def conv_transpose(axes):
 def max_pool(axes):
     def draw(r):
         kernel = one_or_each(r, 2, 4, axes)
-        options = {"padding": int(r.integers(0, 2)), "dilation": int(r.integers(1, 3)), "ceil_mode": bool(r.random() < 0.5)}
+        options = {"padding": int(r.integers(0, 2)), "dilation": int(r.integers(1, 3))}
+        options["ceil_mode"] = bool(r.random() < 0.5)
         if r.random() < 0.7:
             options["stride"] = one_or_each(r, 1, 4, axes)
         return (kernel,), options, [images(r, axes=axes)]
@@ -300,7 +301,8 @@ def class_probabilities(r):
 def regression(**ranges):
     def draw(r):
         shape = tuple(int(n) for n in r.integers(1, 5, r.integers(0, 4)))
-        return {name: float(r.uniform(*bounds)) for name, bounds in ranges.items()}, [r.normal(size=shape), r.normal(size=shape)]
+        options = {name: float(r.uniform(*bounds)) for name, bounds in ranges.items()}
+        return options, [r.normal(size=shape), r.normal(size=shape)]
 
     return draw
 

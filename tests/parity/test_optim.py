@@ -52,7 +52,8 @@ def twins(name, seed, dtype):
     values = [r.normal(size=shape).astype(dtype) for shape in shapes]
     # One of them is no block of memory in C order.
     values[1] = np.asfortranarray(r.normal(size=(4, 3)).astype(dtype))
-    ours, theirs = [nn.Parameter(v.copy(order="K")) for v in values], [torch.nn.Parameter(torch.tensor(v)) for v in values]
+    ours = [nn.Parameter(v.copy(order="K")) for v in values]
+    theirs = [torch.nn.Parameter(torch.tensor(v)) for v in values]
     options = OPTIMIZERS[name](r) | {"lr": float(r.uniform(1e-3, 0.1)), "maximize": bool(r.random() < 0.3)}
     second = {"lr": 0.05, "weight_decay": 0.01}
     pair = [

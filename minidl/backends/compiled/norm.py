@@ -12,9 +12,7 @@ __all__ = ["NormMixin"]
 class NormMixin(Norm):
     """Batch norm and layer norm: statistics and result of a channel, or a row, while it is in the cache."""
 
-    def batch_norm(
-        self, x: Array, weight: Array | None, bias: Array | None, eps: float
-    ) -> tuple[Array, Array, Array]:
+    def batch_norm(self, x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
         if not kernels.arrays.alike(x, weight, bias):
             return super().batch_norm(x, weight, bias, eps)
         return kernels.norm.batch_norm(x, weight, bias, eps)
@@ -33,9 +31,7 @@ class NormMixin(Norm):
             return super().batch_norm_eval(x, mean, var, weight, bias, eps)
         return kernels.norm.batch_norm_eval(x, mean, var, weight, bias, eps)
 
-    def layer_norm(
-        self, x: Array, weight: Array | None, bias: Array | None, eps: float
-    ) -> tuple[Array, Array, Array]:
+    def layer_norm(self, x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
         if not kernels.arrays.alike(x, weight, bias):
             return super().layer_norm(x, weight, bias, eps)
         return kernels.norm.layer_norm(x, weight, bias, eps)

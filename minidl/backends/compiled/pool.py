@@ -61,9 +61,7 @@ class PoolMixin(Pool):
     ) -> Array:
         size = _output_size("avg_pool2d", input_size, kernel_size, stride, padding, (1, 1), ceil_mode)
         if not kernels.arrays.alike(grad) or grad.shape[2:] != size:
-            return super().avg_pool2d_grad(
-                grad, input_size, kernel_size, stride, padding, ceil_mode, count_include_pad
-            )
+            return super().avg_pool2d_grad(grad, input_size, kernel_size, stride, padding, ceil_mode, count_include_pad)
         return kernels.pool.avg_pool2d_grad(grad, input_size, kernel_size, stride, padding, count_include_pad)
 
     def adaptive_avg_pool2d(self, x: Array, output_size: Pair) -> Array:

@@ -27,9 +27,7 @@ class ResizeMixin(Resize):
             return super().upsample_bilinear2d(x, size, align_corners, scale)
         return kernels.resize.upsample_bilinear2d(x, size, align_corners, _ratios(x.shape[2:], size, scale))
 
-    def upsample_bilinear2d_grad(
-        self, grad: Array, input_size: Pair, align_corners: bool, scale: Scale
-    ) -> Array:
+    def upsample_bilinear2d_grad(self, grad: Array, input_size: Pair, align_corners: bool, scale: Scale) -> Array:
         if not kernels.arrays.alike(grad) or grad.ndim != 4:
             return super().upsample_bilinear2d_grad(grad, input_size, align_corners, scale)
         ratios = _ratios(input_size, grad.shape[2:], scale)

@@ -1,0 +1,328 @@
+"""A pool that hands the memory of large arrays out again.
+
+Fresh memory from the operating system is slow: each page of 4 KiB is cleared and mapped when it is first touched,
+which costs more than many a kernel's arithmetic. A training step asks for the same sizes over and over, so blocks
+that arrays give back are kept and handed out again. NumPy calls the functions below through its hook for allocators
+(NEP 49); every array remembers who allocated it, so arrays from before, after and without the pool mix freely.
+
+Sizes are rounded up to one of eight steps an octave, and each step has a stack of free blocks: the one returned last
+is still in the processor's cache. Blocks below SMALLEST go straight to malloc. Every block starts at a multiple of
+64 bytes, with a header of 64 bytes before it:
+
+    raw ... | header: raw, capacity, step, next | data (64-byte aligned) ...
+
+NumPy keeps its allocator in a context variable: a new thread starts with the default one unless it is told, and
+gives back what it got from other threads to the pool.
+"""
+
+import os
+
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_New
+from cpython.pythread cimport (
+    PyThread_acquire_lock, PyThread_allocate_lock, PyThread_release_lock, PyThread_type_lock, WAIT_LOCK,
+)
+from libc.stdint cimport uint8_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset, strcpy
+
+cimport numpy as cnp
+
+cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    ctypedef struct PyDataMemAllocator:
+        void* ctx
+        void* (*malloc)(void* ctx, size_t size) noexcept nogil
+        void* (*calloc)(void* ctx, size_t count, size_t size) noexcept nogil
+        void* (*realloc)(void* ctx, void* data, size_t size) noexcept nogil
+        void (*free)(void* ctx, void* data, size_t size) noexcept nogil
+
+    ctypedef struct PyDataMem_Handler:
+        char name[127]
+        uint8_t version
+        PyDataMemAllocator allocator
+
+    object PyDataMem_SetHandler(PyObject* handler)           # NULL: the default one
+    object PyDataMem_GetHandler()
+
+cdef extern from *:
+    """
+    #ifdef __linux__
+    #include <stdint.h>
+    #include <sys/mman.h>
+    static void ask_for_huge_pages(void* data, size_t size) {
+        uintptr_t start = ((uintptr_t)data + 4095) & ~(uintptr_t)4095, end = (uintptr_t)data + size;
+        if (end > start) (void)madvise((void*)start, end - start, MADV_HUGEPAGE);
+    }
+    #else
+    static void ask_for_huge_pages(void* data, size_t size) { (void)data; (void)size; }
+    #endif
+    """
+    void ask_for_huge_pages(void* data, size_t size) noexcept nogil
+
+cdef enum:
+    HEADER = 64
+    SMALLEST_BITS = 14                   # blocks of 16 KiB and more are pooled
+    STEPS = 8 * 40                       # eight an octave
+    WASTE = 2                            # how many steps too large a free block may be
+    HUGE_BITS = 22                       # from 4 MiB on the system may map pages of 2 MiB (NumPy asks for them, too)
+
+
+cdef struct Block:
+    void* raw                            # what malloc returned
+    size_t capacity                      # bytes of data
+    int step                             # -1: not pooled
+    Block* next                          # while it is free
+
+
+cdef struct Pool:
+    Block* free_blocks[STEPS]
+    size_t last_use[STEPS]               # a running number: which sizes have not been asked for lately
+    size_t clock
+    size_t live, cached, peak, hits, misses, limit
+
+cdef Pool pool
+cdef PyThread_type_lock lock = NULL
+cdef PyDataMem_Handler handler
+cdef object capsule = None
+
+
+# ---------------------------------------------------------------- blocks
+
+cdef inline Block* header_of(void* data) noexcept nogil:
+    return <Block*>(<char*>data - HEADER)
+
+
+cdef inline void* data_of(Block* block) noexcept nogil:
+    return <char*>block + HEADER
+
+
+cdef size_t rounded(size_t size, int* step) noexcept nogil:
+    """The capacity for a request of `size` bytes, and its step (-1: too small to pool)."""
+    cdef int bits = SMALLEST_BITS
+    cdef size_t part, capacity
+    step[0] = -1
+    if size < (<size_t>1 << SMALLEST_BITS):
+        return size
+    while (size >> bits) > 1:
+        bits += 1
+    part = <size_t>1 << (bits - 3)
+    capacity = (size + part - 1) & ~(part - 1)
+    step[0] = (bits - SMALLEST_BITS) * 8 + <int>((capacity - (<size_t>1 << bits)) >> (bits - 3))
+    return capacity
+
+
+cdef Block* fresh(size_t capacity, int step, bint cleared) noexcept nogil:
+    cdef size_t whole = capacity + 2 * HEADER
+    cdef void* raw = calloc(1, whole) if cleared else malloc(whole)
+    cdef Block* block
+    if raw == NULL:
+        return NULL
+    block = <Block*>((<uintptr_t>raw + HEADER - 1) & ~<uintptr_t>(HEADER - 1))
+    block.raw = raw
+    block.capacity = capacity
+    block.step = step
+    block.next = NULL
+    if capacity >> HUGE_BITS:
+        ask_for_huge_pages(data_of(block), capacity)
+    return block
+
+
+cdef Block* unlink_until(size_t bytes_) noexcept nogil:
+    """Take free blocks out until at most `bytes_` are cached, the sizes not used for longest first (locked)."""
+    cdef Block* gone = NULL
+    cdef Block* block
+    cdef int step, oldest
+    while pool.cached > bytes_:
+        oldest = -1
+        for step in range(STEPS):
+            if pool.free_blocks[step] != NULL and (oldest < 0 or pool.last_use[step] < pool.last_use[oldest]):
+                oldest = step
+        if oldest < 0:
+            break
+        block = pool.free_blocks[oldest]
+        pool.free_blocks[oldest] = block.next
+        pool.cached -= block.capacity
+        block.next = gone
+        gone = block
+    return gone
+
+
+cdef void release(Block* block) noexcept nogil:
+    """Give a chain of blocks back to the system (not locked: this may take its time)."""
+    cdef Block* following
+    while block != NULL:
+        following = block.next
+        free(block.raw)
+        block = following
+
+
+# ---------------------------------------------------------------- what NumPy calls
+
+cdef void* obtain(size_t size, bint cleared) noexcept nogil:
+    cdef int step, other
+    cdef size_t capacity
+    cdef Block* block = NULL
+    if size > (<size_t>1 << 47):                             # more than any machine has; keeps the sums below honest
+        return NULL
+    capacity = rounded(size, &step)
+    if step < 0:
+        block = fresh(capacity, step, cleared)
+        return NULL if block == NULL else data_of(block)
+    PyThread_acquire_lock(lock, WAIT_LOCK)
+    pool.clock += 1
+    pool.last_use[step] = pool.clock
+    for other in range(step, step + WASTE + 1):
+        if other < STEPS and pool.free_blocks[other] != NULL:
+            block = pool.free_blocks[other]
+            pool.free_blocks[other] = block.next
+            pool.cached -= block.capacity
+            pool.live += block.capacity
+            pool.hits += 1
+            break
+    if block == NULL:
+        pool.misses += 1
+        pool.live += capacity
+    pool.peak = pool.live if pool.live > pool.peak else pool.peak
+    PyThread_release_lock(lock)
+    if block != NULL:
+        if cleared:
+            memset(data_of(block), 0, size)
+        return data_of(block)
+    block = fresh(capacity, step, cleared)
+    if block == NULL:                                        # out of memory: what the pool holds may be enough
+        release(take_all())
+        block = fresh(capacity, step, cleared)
+    if block == NULL:
+        PyThread_acquire_lock(lock, WAIT_LOCK)
+        pool.live -= capacity
+        PyThread_release_lock(lock)
+        return NULL
+    return data_of(block)
+
+
+cdef Block* take_all() noexcept nogil:
+    cdef Block* gone
+    PyThread_acquire_lock(lock, WAIT_LOCK)
+    gone = unlink_until(0)
+    PyThread_release_lock(lock)
+    return gone
+
+
+cdef void* pool_malloc(void* ctx, size_t size) noexcept nogil:
+    return obtain(size, False)
+
+
+cdef void* pool_calloc(void* ctx, size_t count, size_t size) noexcept nogil:
+    if size != 0 and count > (<size_t>1 << 47) // size:
+        return NULL
+    return obtain(count * size, True)
+
+
+cdef void pool_free(void* ctx, void* data, size_t size) noexcept nogil:
+    # `size` is what NumPy believes; the header knows.
+    cdef Block* block
+    cdef Block* gone
+    if data == NULL:
+        return
+    block = header_of(data)
+    if block.step < 0:
+        free(block.raw)
+        return
+    PyThread_acquire_lock(lock, WAIT_LOCK)
+    pool.live -= block.capacity
+    pool.cached += block.capacity
+    pool.clock += 1
+    pool.last_use[block.step] = pool.clock
+    block.next = pool.free_blocks[block.step]
+    pool.free_blocks[block.step] = block
+    gone = unlink_until(pool.limit)
+    PyThread_release_lock(lock)
+    release(gone)
+
+
+cdef void* pool_realloc(void* ctx, void* data, size_t size) noexcept nogil:
+    cdef void* moved
+    if data == NULL:
+        return obtain(size, False)
+    if size <= header_of(data).capacity:
+        return data
+    moved = obtain(size, False)
+    if moved != NULL:
+        memcpy(moved, data, header_of(data).capacity)
+        pool_free(ctx, data, 0)
+    return moved
+
+
+# ---------------------------------------------------------------- what Python calls
+
+def _start_over_in_child():
+    """After a fork: another thread of the parent may have held the lock, or been halfway through a stack."""
+    global lock
+    lock = PyThread_allocate_lock()
+    memset(pool.free_blocks, 0, sizeof(pool.free_blocks))
+    pool.cached = 0
+
+
+def install(limit=2 ** 30):
+    """Let NumPy allocate from the pool in this thread; keep at most `limit` bytes of free blocks.
+
+    May be called again to change the limit.
+    """
+    global capsule, lock
+    if limit < 0:
+        raise ValueError(f"memory: expected a limit of at least 0 bytes; got {limit}")
+    if capsule is None:
+        lock = PyThread_allocate_lock()
+        if lock == NULL:
+            raise MemoryError("memory: no lock")
+        strcpy(handler.name, b"minidl_pool")
+        handler.version = 1
+        handler.allocator.ctx = NULL
+        handler.allocator.malloc = pool_malloc
+        handler.allocator.calloc = pool_calloc
+        handler.allocator.realloc = pool_realloc
+        handler.allocator.free = pool_free
+        # Neither the structure nor the lock is ever given up: arrays may outlive everything, this module included.
+        capsule = PyCapsule_New(&handler, "mem_handler", NULL)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_start_over_in_child)
+    PyThread_acquire_lock(lock, WAIT_LOCK)
+    pool.limit = min(limit, 2 ** 62)
+    gone = unlink_until(pool.limit)
+    PyThread_release_lock(lock)
+    release(gone)
+    PyDataMem_SetHandler(<PyObject*>capsule)
+
+
+def uninstall():
+    """Let NumPy allocate as before in this thread. Arrays from the pool live on, and still return to it."""
+    if installed():
+        PyDataMem_SetHandler(NULL)
+
+
+def installed():
+    """Whether NumPy allocates from the pool in this thread."""
+    return capsule is not None and PyDataMem_GetHandler() is capsule
+
+
+def empty_cache():
+    """Give all free blocks back to the operating system; returns how many bytes that were."""
+    if capsule is None:
+        return 0
+    cdef size_t before = pool.cached
+    release(take_all())
+    return before
+
+
+def stats():
+    """Bytes in arrays (`live`, its highest value `peak`) and in free blocks (`cached`, at most `limit`); how many
+    requests found a free block (`hits`) and how many did not (`misses`). Blocks below 16 KiB are not counted."""
+    return {"live": pool.live, "cached": pool.cached, "peak": pool.peak, "hits": pool.hits, "misses": pool.misses,
+            "limit": pool.limit}
+
+
+def reset_peak():
+    """Measure the peak from here on."""
+    pool.peak = pool.live
