@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "reference" in str(facts["kernels"]):
             print("\nNo compiled kernels here: what follows measures the plain NumPy reference.")
             print("In a checkout, `python setup.py build_ext --inplace` builds them.")
+        if (facts["load at the start"] or 0) > 0.5 * (os.cpu_count() or 1):
+            print("\nThis machine is busy with something else: what follows is of little worth.")
         if options.quick:
             print("\n--quick: few and short rounds. Good for seeing that all is well, too coarse for a claim.")
         for suite in options.suite:

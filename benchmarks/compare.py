@@ -13,6 +13,10 @@ from benchmarks.workers import Case, Prepared, Worker, WorkerError
 __all__ = ["Arena", "Row", "Settings", "agree"]
 
 
+SAME_NUMBER = 1e-4
+"""How far two single numbers, such as the losses of the first step, may be apart."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How long to measure: rounds of so many seconds and at least so many samples, by so many threads."""
@@ -38,6 +42,7 @@ class Row:
     """A line of a table. `ours` and `theirs` are in `unit`; `ratio` > 1 means that minidl is better.
 
     `level` is what `judged` has to reach (the ratio, if nothing else is said), or for ``at_most`` not to exceed.
+    `verdict` judges rows for which it is no number that decides.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Row:
     level: float | None = None
     judged: float | None = None
     at_most: bool = False
+    verdict: bool | None = None
     note: str = ""
     rounds: list[tuple[float, float]] = field(default_factory=list)
     flops: float = 0.0
@@ -58,22 +64,22 @@ class Row:
     def hit(self) -> bool | None:
         """Whether the level is reached; None where there is no level. A row that failed reaches nothing."""
         if self.level is None:
-            return None
+            return self.verdict
         value = self.judged if self.judged is not None else self.ratio.median if self.ratio else None
         if value is None:
             return False
         return value <= self.level if self.at_most else value >= self.level
 
 
-def agree(ours: Prepared, theirs: Prepared, tolerance: float = 2e-3) -> str:
+def agree(ours: Prepared, theirs: Prepared, tolerance: float) -> str:
     """Say how the first results differ, nothing if they agree (float32, sums in another order)."""
     if len(ours.fingerprint) != len(theirs.fingerprint):
         return f"{len(ours.fingerprint)} arrays against {len(theirs.fingerprint)}"
     for number, (mine, other) in enumerate(zip(ours.fingerprint, theirs.fingerprint, strict=True)):
         # The length bounds a projection's size, so it is what a difference has to be compared with.
-        scale = max(mine[0], other[0], 1e-6)
-        worst = max(abs(a - b) for a, b in zip(mine, other, strict=True)) / scale
-        if not worst <= tolerance:
+        scale = max(mine.length, other.length, 1e-6)
+        worst = max(abs(mine.length - other.length), abs(mine.projection - other.projection)) / scale
+        if not worst <= (tolerance if mine.size > 1 else SAME_NUMBER):
             return f"results differ: array {number} by {worst:.1e} (relative)"
     return ""
 
@@ -126,7 +132,7 @@ class Arena:
         for worker in (ours, theirs):
             worker.ask("threads", threads)
         first = [worker.ask("prepare", case, self.settings.seconds / 2) for worker in (ours, theirs)]
-        row.note = agree(*first)
+        row.note = agree(first[0], first[1], case.tolerance)
         if row.note:
             return
         for _ in range(self.settings.rounds):

@@ -64,8 +64,8 @@ def draw_ladder(path: Path, heights: Mapping[str, Sequence[float]], peaks: Peaks
     save_figure(
         figure,
         path,
-        f"From plain Python loops to the compiled kernels: up to {gain:,.0f} times as fast. The loops run on a corner of "
-        f"the problem, since the whole would take hours. {where}.",
+        f"From plain Python loops to the compiled kernels: up to {gain:,.0f} times as fast. The loops run on a "
+        f"corner of the problem, since the whole would take hours. {where}.",
     )
 
 

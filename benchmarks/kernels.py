@@ -1,4 +1,4 @@
-"""Suite "kernels": each primitive by itself, without a graph: a method of minidl's backend against PyTorch's ATen function."""
+"""Suite "kernels": each primitive without a graph around it, minidl's backend against PyTorch's ATen functions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LARGE_CONVOLUTIONS = [
 ]
 
 
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
+def noise(*shape: int, seed: int = 0) -> Any:
     """The same float32 noise for every contender."""
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
@@ -64,12 +64,12 @@ def convolution(contender: str, what: str, shape: tuple[int, ...]) -> Work:
         backward = torch.ops.aten.convolution_backward
         return Work(lambda: backward(grad, x, weight, None, *options, mask), as_arrays)
     backend = backend_for(contender)
-    options = (pair(stride), pair(padding), (1, 1), 1)
+    geometry = (pair(stride), pair(padding), (1, 1), 1)
     if what == "forward":
-        return Work(lambda: backend.conv2d(x, weight, bias, *options), as_arrays)
+        return Work(lambda: backend.conv2d(x, weight, bias, *geometry), as_arrays)
     if what == "input gradient":
-        return Work(lambda: backend.conv2d_input_grad(grad, weight, (size, size), *options), as_arrays)
-    return Work(lambda: backend.conv2d_weight_grad(grad, x, (kernel, kernel), *options), as_arrays)
+        return Work(lambda: backend.conv2d_input_grad(grad, weight, (size, size), *geometry), as_arrays)
+    return Work(lambda: backend.conv2d_weight_grad(grad, x, (kernel, kernel), *geometry), as_arrays)
 
 
 def max_pool(contender: str, what: str, shape: tuple[int, ...]) -> Work:
@@ -134,8 +134,8 @@ def batch_norm(contender: str, what: str, shape: tuple[int, ...]) -> Work:
 
 def cross_entropy(contender: str, what: str, rows: int, classes: int) -> Work:
     """Softmax and the negative logarithm of the right class's probability."""
-    logits, grad = noise(rows, classes), np.full(rows, 1 / rows, np.float32)
-    labels = np.random.default_rng(1).integers(0, classes, rows)
+    logits, grad = noise(rows, classes), noise(rows, seed=1)
+    labels: Any = np.random.default_rng(2).integers(0, classes, rows)
     if contender == "torch":
         import torch
 

@@ -1,4 +1,4 @@
-"""The ladder: the same product and the same convolution by plain loops, by NumPy, and by the kernels on one thread and on all."""
+"""The ladder: one product and one convolution by plain loops, by NumPy, by the kernels on one thread and on all."""
 
 from __future__ import annotations
 

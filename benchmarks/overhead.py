@@ -1,4 +1,4 @@
-"""Suite "overhead": what a framework costs beside the arithmetic. The arrays here are so small that it is all there is."""
+"""Suite "overhead": what a framework costs beside the arithmetic, seen on arrays so small that nothing else is left."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def compile_library(folder: Path, isa: str) -> ctypes.CDLL | None:
 
 
 def best_seconds(work: Callable[[int], Any], threads: int, tries: int) -> float:
-    """Shortest time of `work(thread)` on all threads at once. A peak is a best, not a median. (ctypes frees the GIL.)"""
+    """Shortest time of `work(thread)` on all threads at once (ctypes frees the GIL). A peak is a best, not a median."""
     best = float("inf")
     for _ in range(tries):
         running = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
@@ -142,6 +142,4 @@ def _peaks_without_a_compiler(threads: int, tries: int) -> Peaks:
         seconds = best_seconds(lambda _: [np.add(array, array, out) for _ in range(repeats)], threads, tries)
         return threads * 2 * array.nbytes * repeats / seconds / 1e9
 
-    return Peaks(
-        peak / threads, peak, add(large, 1), add(small, 1000), "NumPy's products and sums (no C compiler here)"
-    )
+    return Peaks(peak / threads, peak, add(large, 1), add(small, 1000), "NumPy's products and sums")

@@ -75,10 +75,8 @@ def format_row(row: Row) -> str:
     ratio = f"{row.ratio.median:.2f} [{row.ratio.lower:.2f} {row.ratio.upper:.2f}]" if row.ratio else "-"
     level = "" if row.level is None else f"{'<=' if row.at_most else ''}{row.level:g}"
     mark = {None: "", True: "hit", False: "MISS"}[row.hit]
-    text = (
-        f"{row.name:{NAME}} {format_value(row.ours, row.unit):>9} {peer:>16} {ratio:>20} {level:>6} {mark:4} {row.note}"
-    )
-    return text.rstrip()
+    ours = format_value(row.ours, row.unit)
+    return f"{row.name:{NAME}} {ours:>9} {peer:>16} {ratio:>20} {level:>6} {mark:4} {row.note}".rstrip()
 
 
 def format_summary(suites: Mapping[str, Sequence[Row]]) -> str:
@@ -88,9 +86,8 @@ def format_summary(suites: Mapping[str, Sequence[Row]]) -> str:
     lines = [f"{len(judged) - len(missed)} of {len(judged)} levels hit"]
     for row in missed:
         reached = row.judged if row.judged is not None else row.ratio.median if row.ratio else None
-        lines.append(
-            f"  missed: {row.name}: " + (f"{reached:.2f}, level {row.level:g}" if reached is not None else row.note)
-        )
+        text = row.note if reached is None else f"{reached:.2f}, level {row.level:g}"
+        lines.append(f"  missed: {row.name}: {text}")
     return "\n".join(lines)
 
 

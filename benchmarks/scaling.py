@@ -41,17 +41,14 @@ def measure_threads(arena: Arena, selected: Callable[[str], bool], show: Callabl
         name = f"{case.name}: 1 to {threads} threads"
         if not selected(name):
             continue
-        row = Row(name, unit="x", level=1.0)
+        row = Row(name, unit="x")
         try:
-            speedups, same = zip(
-                *[_speedup(arena, contender, case, threads) for contender in ("minidl", "torch")], strict=True
-            )
+            measured = [_speedup(arena, contender, case, threads) for contender in ("minidl", "torch")]
         except WorkerError as error:
             row.note = str(error).splitlines()[0]
         else:
-            row.ours, row.theirs = speedups
-            row.judged = float(same[0])
-            row.note = "bit-equal" if same[0] else "minidl's bits DIFFER"
+            (row.ours, row.verdict), (row.theirs, _) = measured
+            row.note = "bit-equal" if row.verdict else "minidl's bits DIFFER"
         rows.append(row)
         show(row)
     return rows

@@ -68,7 +68,9 @@ def inference(contender: str, network: str, batch: int) -> Work:
 
 def _step(name: str, network: str, batch: int, optimizer: str, level: float) -> Case:
     title = f"{name}, batch {batch}, {'SGD momentum' if optimizer == 'SGD' else optimizer}"
-    return Case(title, training_step, (network, batch, optimizer), level)
+    # Rounding decides a few ReLUs near zero the other way: in a deep network gradients differ by some 0.5 % in float32,
+    # and by 1e-13 in float64.
+    return Case(title, training_step, (network, batch, optimizer), level, tolerance=2e-2)
 
 
 CASES = [

@@ -38,9 +38,9 @@ def calls_per_sample(seconds_per_call: float) -> int:
 
 
 def median_seconds(run: Callable[[], Any], calls: int, seconds: float, samples: int) -> float:
-    """Measure one round: samples of so many calls, for `seconds` and at least `samples` of them; the median of a call."""
+    """Measure one round: samples of so many calls, for `seconds` and at least `samples` of them. Return the median."""
     run()  # threads that fell asleep while the other contender was measured wake up here
-    times = []
+    times: list[float] = []
     started = time.perf_counter()
     while len(times) < samples or time.perf_counter() - started < seconds:
         before = time.perf_counter()

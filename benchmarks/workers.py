@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class WorkerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Work:
-    """What a contender does: `run` is timed; `inspect` makes arrays, to be compared, of what its first call returned."""
+    """What a contender does: `run` is timed; `inspect` makes arrays to compare of what its first call returned."""
 
     run: Callable[[], Any]
     inspect: Callable[[Any], list[np.ndarray]]
@@ -52,7 +52,8 @@ class Case:
 
     `build(contender, *arguments)` runs in the contender's process and returns its `Work`. `level` is the ratio to
     reach, None where a row is told for information. `threads` differs from the run's for a few rows. `flops` and
-    `traffic` (bytes read and written at least) place a kernel on the roofline.
+    `traffic` (bytes read and written at least) place a kernel on the roofline. First results that differ by more than
+    `tolerance`, relative to their length, are an error; single numbers (a loss) must agree to 1e-4.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Case:
     threads: int | None = None
     flops: float = 0.0
     traffic: float = 0.0
+    tolerance: float = 1e-3
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Prepared:
     """A built case: seconds of a call, and the first result as a fingerprint and as a digest of its bits."""
 
     seconds: float
-    fingerprint: list[tuple[float, float]]
+    fingerprint: list[Fingerprint]
     digest: str
 
 
@@ -85,17 +87,24 @@ def as_arrays(value: Any) -> list[np.ndarray]:
     return [np.asarray(value)]
 
 
-def fingerprint(arrays: Sequence[np.ndarray]) -> list[tuple[float, float]]:
-    """For each float array its length and its projection on a fixed random direction.
+class Fingerprint(NamedTuple):
+    """Of an array: how many numbers, their length as a vector, and its projection on a fixed random direction.
 
-    Two numbers an array are enough to see a wrong element, a permutation or a wrong sign, and cheap to send.
+    Enough to see wrong elements, a permutation or a wrong sign, and cheap to send.
     """
+
+    size: int
+    length: float
+    projection: float
+
+
+def fingerprint(arrays: Sequence[np.ndarray]) -> list[Fingerprint]:
+    """The fingerprint of each array."""
     prints = []
     for array in arrays:
-        if array.dtype.kind == "f":
-            flat = array.astype(np.float64).ravel()
-            direction = np.random.default_rng(0).standard_normal(flat.size)
-            prints.append((float(np.sqrt(flat @ flat)), float(flat @ direction)))
+        flat = array.astype(np.float64).ravel()
+        direction = np.random.default_rng(0).standard_normal(flat.size)
+        prints.append(Fingerprint(flat.size, float(np.sqrt(flat @ flat)), float(flat @ direction)))
     return prints
 
 

@@ -266,6 +266,8 @@ class Op:
         )
 
     def _as_tensor(self, saved: Any, origin: Any) -> Any:
+        if not hasattr(saved, "dtype") or saved.dtype.kind != "f":
+            return saved  # integers and masks are locally constant
         if isinstance(origin, Tensor):
             return origin
         return Tensor.of(saved, self, *origin) if type(origin) is tuple else saved

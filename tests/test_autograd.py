@@ -384,6 +384,30 @@ def test_missing_output_gradients_are_zero():
     assert g.tolist() == [2, 2]
 
 
+def test_saved_integers_stay_plain_under_create_graph():
+    seen = []
+
+    class Largest(minidl.Op):
+        def forward(self, x):
+            places = x.argmax(1)
+            self.save(x, places)
+            return x.max(1) ** 2, places
+
+        def backward(self, grad, _):
+            x, places = self.saved
+            seen.append(type(places))
+            rows = np.arange(len(places))
+            hot = np.zeros(x.shape)
+            hot[rows, places] = 1
+            return (grad * 2 * x[rows, places]).reshape(-1, 1) * hot
+
+    x = minidl.tensor([[1.0, 3.0], [5.0, 4.0]], requires_grad=True, dtype="float64")
+    values, _ = Largest()(x)
+    (g,) = minidl.grad(values.sum(), x, create_graph=True)
+    (h,) = minidl.grad(g.sum(), x)
+    assert g.tolist() == [[0, 6], [10, 0]] and h.tolist() == [[0, 2], [2, 0]] and seen == [np.ndarray]
+
+
 # --- memory
 
 

@@ -59,8 +59,8 @@ def _load() -> tuple[Any, str, str]:
         from minidl._kernels import cpu  # type: ignore[attr-defined]  # compiled
 
         runnable = cpu.variants()
-    except ImportError as error:
-        runnable, reason = [], f"not built: {error}"
+    except ImportError:
+        runnable, reason = [], f"no compiled modules in {_FOLDER}"
     else:
         reason = "not built for this processor"
     forced = os.environ.get("MINIDL_ISA", "")

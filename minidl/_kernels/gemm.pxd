@@ -7,11 +7,11 @@ from .arrays cimport real
 cdef extern from *:
     """
     #if defined(__AVX512F__)
-    enum { MR_FLOAT = 14, NR_FLOAT = 32, MR_DOUBLE = 9, NR_DOUBLE = 24 };
+    enum { MR_FLOAT = 12, NR_FLOAT = 32, MR_DOUBLE = 9, NR_DOUBLE = 24 };
     #elif defined(__AVX2__)
     enum { MR_FLOAT = 4, NR_FLOAT = 24, MR_DOUBLE = 2, NR_DOUBLE = 20 };
     #else
-    enum { MR_FLOAT = 4, NR_FLOAT = 8, MR_DOUBLE = 4, NR_DOUBLE = 12 };
+    enum { MR_FLOAT = 3, NR_FLOAT = 8, MR_DOUBLE = 4, NR_DOUBLE = 12 };
     #endif
     """
     enum:
@@ -22,7 +22,7 @@ cdef extern from *:
 
 cdef enum:
     WIDE = 4             # a single row takes WIDE * NR columns, to have enough independent sums
-    TILE = 14 * 32       # numbers in the largest tile
+    TILE = 12 * 32       # numbers in the largest tile
     KC = 256             # depth of a block of B
 
 

@@ -40,7 +40,7 @@ cdef extern from *:
 
 cdef enum:
     TILES = 8            # tiles of B packed side by side
-    GROUP = 36           # panels of A that are used with one tile of B after the other: they fit the L2 cache
+    GROUP = 42           # panels of A that are used with one tile of B after the other: they fit the L2 cache
     FLOPS = 100          # multiplications and additions a nanosecond, to guess what is worth a thread
 
 
@@ -100,10 +100,6 @@ cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_
         micro(a, x, off, depth, c, ld, accumulate, sums, 11, 1)
     elif rows == 12 and most >= 12:
         micro(a, x, off, depth, c, ld, accumulate, sums, 12, 1)
-    elif rows == 13 and most >= 13:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 13, 1)
-    elif rows == 14 and most >= 14:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 14, 1)
 
 
 cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t count, Py_ssize_t width,

@@ -28,6 +28,8 @@ from libc.string cimport memcpy, memset, strcpy
 
 cimport numpy as cnp
 
+from .sanitizer cimport allow, forbid
+
 cnp.import_array()
 
 cdef extern from "numpy/arrayobject.h":
@@ -160,6 +162,13 @@ cdef void release(Block* block) noexcept nogil:
 
 # ---------------------------------------------------------------- what NumPy calls
 
+cdef void* hand_out(Block* block, size_t size) noexcept nogil:
+    """The data of a block, of which `size` bytes were asked for (16 bytes more belong to every block, see `fresh`)."""
+    allow(data_of(block), size)
+    forbid(<char*>data_of(block) + size, block.capacity - size + 16)
+    return data_of(block)
+
+
 cdef void* obtain(size_t size, bint cleared) noexcept nogil:
     cdef int step, other
     cdef size_t capacity
@@ -169,7 +178,7 @@ cdef void* obtain(size_t size, bint cleared) noexcept nogil:
     capacity = rounded(size, &step)
     if step < 0:
         block = fresh(capacity, step, cleared)
-        return NULL if block == NULL else data_of(block)
+        return NULL if block == NULL else hand_out(block, size)
     PyThread_acquire_lock(lock, WAIT_LOCK)
     pool.clock += 1
     pool.last_use[step] = pool.clock
@@ -187,6 +196,7 @@ cdef void* obtain(size_t size, bint cleared) noexcept nogil:
     pool.peak = pool.live if pool.live > pool.peak else pool.peak
     PyThread_release_lock(lock)
     if block != NULL:
+        hand_out(block, size)
         if cleared:
             memset(data_of(block), 0, size)
         return data_of(block)
@@ -199,7 +209,7 @@ cdef void* obtain(size_t size, bint cleared) noexcept nogil:
         pool.live -= capacity
         PyThread_release_lock(lock)
         return NULL
-    return data_of(block)
+    return hand_out(block, size)
 
 
 cdef Block* take_all() noexcept nogil:
@@ -230,6 +240,7 @@ cdef void pool_free(void* ctx, void* data, size_t size) noexcept nogil:
     if block.step < 0:
         free(block.raw)
         return
+    forbid(data, block.capacity)
     PyThread_acquire_lock(lock, WAIT_LOCK)
     pool.live -= block.capacity
     pool.cached += block.capacity
@@ -246,8 +257,9 @@ cdef void* pool_realloc(void* ctx, void* data, size_t size) noexcept nogil:
     cdef void* moved
     if data == NULL:
         return obtain(size, False)
+    allow(data, header_of(data).capacity)
     if size <= header_of(data).capacity:
-        return data
+        return hand_out(header_of(data), size)
     moved = obtain(size, False)
     if moved != NULL:
         memcpy(moved, data, header_of(data).capacity)

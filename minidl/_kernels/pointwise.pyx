@@ -19,7 +19,7 @@ cdef enum:
 
 # About what a thousand elements take, in nanoseconds: decides whether waking a second thread pays.
 cdef enum:
-    CHEAP = 60
+    CHEAP = 150
     COSTLY = 400
 
 ctypedef void (*map1_f)(const float* x, float* y, Py_ssize_t n) noexcept nogil

@@ -69,7 +69,8 @@ cdef int sliding_axis(Axis* axis, Py_ssize_t n, Py_ssize_t size, Py_ssize_t kern
             free(axis.start)
             axis.start = NULL
             raise ShapeError(where, expected="windows that meet the input",
-                             actual=f"window {i} of {size} over {n} pixels", hint="use a smaller dilation or less padding")
+                             actual=f"window {i} of {size} over {n} pixels",
+                             hint="use a smaller dilation or less padding")
         axis.start[i] = begin + skipped * dilation
         axis.count[i] = kept
         axis.divisor[i] = smaller(begin + kernel, n + padding) - begin if include_pad else kept

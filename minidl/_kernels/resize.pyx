@@ -35,7 +35,7 @@ cdef int new_axis(Axis* axis, Py_ssize_t n, Py_ssize_t size, double ratio, str w
     if size < 0 or size > 2 ** 31 or (size > 0 and n < 1):
         raise ShapeError(where, expected="an output size of at least 0, and an input with pixels",
                          actual=f"{size} from {n}")
-    if not isfinite(ratio) or ratio < 0:
+    if not isfinite(<float>ratio) or ratio < 0:              # a NaN would become any row at all
         raise OptionError(where, expected="a positive scale", actual=f"1/{ratio}")
     axis.size = size
     axis.near = <Py_ssize_t*>malloc(larger(1, size) * (2 * sizeof(Py_ssize_t) + sizeof(double)))

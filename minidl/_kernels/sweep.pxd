@@ -44,15 +44,14 @@ cdef struct Sweep:
     # set by `sweep`: the cut into items, and how a tile gets its pixels
     Py_ssize_t item_images, item_rows
     Py_ssize_t staged_rows, staged_width, staged_plane
-    Py_ssize_t panel, tile
+    Py_ssize_t panel, tile, sum_rows, ld
     bint packed
 
 
 cdef struct Segment:
-    # A run of output pixels of a tile that are neighbours, in the planes and in the result.
+    # A run of pixels of a tile that are neighbours.
     Py_ssize_t first, length         # columns of the tile
     Py_ssize_t source                # where its first pixel is in the staged planes
-    Py_ssize_t target                # and in the result
 
 
 cdef void pack_pixels(const real* planes, const Py_ssize_t* off, Py_ssize_t depth, const Segment* segments,

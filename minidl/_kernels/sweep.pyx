@@ -25,7 +25,7 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
-from .gemm cimport KC, TILE, WIDE, ceil_div, copy, multiply_tile, padded_height, panel_height, tile_columns
+from .gemm cimport KC, WIDE, ceil_div, multiply_tile, padded_height, panel_height, tile_columns
 from .scratch cimport give, take
 from .threads cimport threads_for
 
@@ -34,10 +34,10 @@ cnp.import_array()
 cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
-    PIXELS = 512             # pixels packed at a time
+    PIECE = 8                # numbers copied at a time: a loop of known length is one instruction or two
+    PIXELS = 1024            # pixels summed before they go to the result
     LONG = 1024              # a sum this long is cut into blocks of KC
     SEGMENTS = 4 * 32        # most runs of neighbouring pixels in a tile
-    GROUP = 36               # panels of weights used with one tile after the other
 
 
 cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row, Py_ssize_t rows,
@@ -86,7 +86,15 @@ cdef void pack_weights(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, c
     cdef Py_ssize_t rows = smaller(s.panel, s.outputs - o), i, k, padded = padded_height(rows, s.panel)
     cdef real* packed__ko = <real*>phase.panels + (group * (s.outputs + 1) + o) * phase.depth
     cdef const real* weight = <const real*>s.weight + group * s.weight_group + o * s.weight_output
-    for i in range(rows):
+    cdef const real* w
+    for i in range(rows // 4):                   # four streams at a time
+        for k in range(phase.depth):
+            w = weight + 4 * i * s.weight_output + phase.weight_off[k]
+            packed__ko[k * padded + 4 * i] = w[0]
+            packed__ko[k * padded + 4 * i + 1] = w[s.weight_output]
+            packed__ko[k * padded + 4 * i + 2] = w[2 * s.weight_output]
+            packed__ko[k * padded + 4 * i + 3] = w[3 * s.weight_output]
+    for i in range(rows // 4 * 4, rows):
         for k in range(phase.depth):
             packed__ko[k * padded + i] = weight[i * s.weight_output + phase.weight_off[k]]
     for i in range(rows, padded):
@@ -94,18 +102,15 @@ cdef void pack_weights(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, c
             packed__ko[k * padded + i] = 0
 
 
-cdef Py_ssize_t find_segments(Sweep* s, Phase* phase, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
+cdef Py_ssize_t find_segments(Sweep* s, Py_ssize_t columns, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
                               Segment* segments) noexcept nogil:
-    """Pixels first..first+count of a packed item (image by image, row by row), as runs; returns how many runs."""
-    cdef Py_ssize_t row = first // phase.columns, column = first % phase.columns, done = 0, length, n, t, found = 0
+    """Pixels first..first+count of an item (image by image, row by row), as runs; returns how many runs."""
+    cdef Py_ssize_t row = first // columns, column = first % columns, done = 0, length, found = 0
     while done < count:
-        length = smaller(count - done, phase.columns - column)
-        n = row // rows
-        t = row % rows
+        length = smaller(count - done, columns - column)
         segments[found].first = done
         segments[found].length = length
-        segments[found].source = (n * s.staged_rows + t) * s.staged_width + column
-        segments[found].target = n * s.groups * s.outputs * s.plane + t * s.row_step + column * s.column_step
+        segments[found].source = (row // rows * s.staged_rows + row % rows) * s.staged_width + column
         done += length
         found += 1
         row += 1
@@ -113,117 +118,86 @@ cdef Py_ssize_t find_segments(Sweep* s, Phase* phase, Py_ssize_t rows, Py_ssize_
     return found
 
 
-cdef Py_ssize_t find_visible(Sweep* s, Phase* phase, Py_ssize_t first, Py_ssize_t count, Segment* segments) noexcept nogil:
-    """Of columns first..first+count of the staged planes, the runs that are output pixels; returns how many runs."""
-    cdef Py_ssize_t row = first // s.staged_width, column = first % s.staged_width, done = 0, length, found = 0
-    while done < count:
-        length = smaller(count - done, phase.columns - column)
-        if length > 0:
-            segments[found].first = done
-            segments[found].length = length
-            segments[found].target = row * s.row_step + column * s.column_step
-            found += 1
-        done += s.staged_width - column
-        row += 1
-        column = 0
-    return found
-
-
 cdef void pack_pixels(const real* planes, const Py_ssize_t* off, Py_ssize_t depth, const Segment* segments,
                       Py_ssize_t count, real* packed__kq) noexcept nogil:
-    """A tile of pixels, term by term: NR numbers a row."""
-    cdef Py_ssize_t nr = tile_columns(planes), k, i, j
+    """A tile of pixels, term by term: NR numbers a row.
+
+    Each run is copied in whole pieces. What is too much is overwritten by the next run or row; both buffers have
+    room for the last one.
+    """
+    cdef Py_ssize_t nr = tile_columns(planes), k, i, j, piece
     cdef const real* source
     cdef real* to
     for k in range(depth):
         for i in range(count):
             source = planes + off[k] + segments[i].source
             to = packed__kq + k * nr + segments[i].first
-            for j in range(segments[i].length):
-                to[j] = source[j]
+            for piece in range((segments[i].length + PIECE - 1) // PIECE):
+                for j in range(PIECE):
+                    to[j] = source[j]
+                source += PIECE
+                to += PIECE
 
 
-cdef void load(Sweep* s, const Segment* segments, Py_ssize_t count, Py_ssize_t rows, const real* result, real* tile
-               ) noexcept nogil:
-    """Bring the sums so far into a tile."""
-    cdef Py_ssize_t i, row
-    for i in range(count):
-        copy(rows, segments[i].length, result + segments[i].target, s.plane, s.column_step,
-             tile + segments[i].first, s.tile, 1)
-
-
-cdef void store(Sweep* s, const Segment* segments, Py_ssize_t count, Py_ssize_t rows, const real* tile, real* result
-                ) noexcept nogil:
-    """Take the sums of a tile to the result."""
-    cdef Py_ssize_t i
-    for i in range(count):
-        copy(rows, segments[i].length, tile + segments[i].first, s.tile, 1,
-             result + segments[i].target, s.plane, s.column_step)
-
-
-cdef void multiply_panel(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t panel, Py_ssize_t k, Py_ssize_t depth,
-                         const real* x, const Py_ssize_t* off, const Segment* segments, Py_ssize_t count, real* result,
-                         real* scrap) noexcept nogil:
-    """A tile of the result: one panel of outputs, the pixels of the segments, terms k..k+depth."""
-    cdef Py_ssize_t o = panel * s.panel, rows = smaller(s.panel, s.outputs - o), padded = padded_height(rows, s.panel)
-    cdef const real* weights = <const real*>phase.panels + (group * (s.outputs + 1) + o) * phase.depth
-    cdef bint whole = (count == 1 and segments[0].length == s.tile and s.column_step == 1 and padded == rows)
-    cdef real* to = result + o * s.plane
-    cdef real* sums = scrap
-    cdef Py_ssize_t ld = s.tile
-    if whole:                # computed where it belongs, without a detour
-        sums = to + segments[0].target
-        ld = s.plane
-    if k == 0 and s.bias != NULL:
-        copy(rows, s.tile, <const real*>s.bias + group * s.outputs + o, 1, 0, sums, ld, 1)
-    elif k > 0 and not whole:
-        load(s, segments, count, rows, to, sums)
-    multiply_tile(weights + k * padded, x, off, depth, padded, sums, ld, k > 0 or s.bias != NULL)
-    if not whole:
-        store(s, segments, count, rows, sums, to)
-
-
-cdef void sweep_in_place(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t images, Py_ssize_t rows, real* result,
-                         const real* planes, real* scrap) noexcept nogil:
-    """The tiles are stretches of the planes themselves."""
-    cdef Py_ssize_t panels = ceil_div(s.outputs, s.panel), n, q, tile, panel, count, last
+cdef void sweep_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t count,
+                     const real* planes, real* packed, real* sums, const Py_ssize_t* off_packed) noexcept nogil:
+    """Sums of output rows row..row+count of an item with so many rows an image; sums[o] has s.ld numbers a row."""
+    cdef Py_ssize_t panels = ceil_div(s.outputs, s.panel), blocks = 1, pixels, b, k, depth, tile, panel, o, height, found
+    cdef Py_ssize_t first = (row // rows * s.staged_rows + row % rows) * s.staged_width
+    cdef const real* weights = <const real*>phase.panels + group * (s.outputs + 1) * phase.depth
+    cdef const real* x
+    cdef const Py_ssize_t* off
     cdef Segment segments[SEGMENTS]
-    last = (rows - 1) * s.staged_width + phase.columns
-    for n in range(images):
-        for tile in range(ceil_div(last, s.tile)):
-            q = tile * s.tile
-            count = find_visible(s, phase, q, smaller(s.tile, last - q), segments)
+    if s.packed:
+        pixels = count * phase.columns
+        blocks = larger(ceil_div(phase.depth, KC), 1)
+    else:
+        pixels = (count - 1) * s.staged_width + phase.columns
+    for b in range(blocks):
+        k = b * phase.depth // blocks
+        depth = (b + 1) * phase.depth // blocks - k
+        for tile in range(ceil_div(pixels, s.tile)):
+            if s.packed:
+                found = find_segments(s, phase.columns, rows, row * phase.columns + tile * s.tile,
+                                      smaller(s.tile, pixels - tile * s.tile), segments)
+                pack_pixels(planes, phase.off + k, depth, segments, found, packed)
+                x, off = packed, off_packed
+            else:
+                x, off = planes + first + tile * s.tile, phase.off
             for panel in range(panels):
-                multiply_panel(s, phase, group, panel, 0, phase.depth, planes + n * s.staged_rows * s.staged_width + q,
-                               phase.off, segments, count, result + n * s.groups * s.outputs * s.plane, scrap)
+                o = panel * s.panel
+                height = padded_height(smaller(s.panel, s.outputs - o), s.panel)
+                multiply_tile(weights + o * phase.depth + k * height, x, off, depth, height,
+                              sums + o * s.ld + tile * s.tile, s.ld, b > 0)
 
 
-cdef void sweep_packed(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t images, Py_ssize_t rows, real* result,
-                       const real* planes, real* scrap, real* packed, const Py_ssize_t* off_packed) noexcept nogil:
-    """The tiles are copies of pixels, KC terms at a time."""
-    cdef Py_ssize_t panels = ceil_div(s.outputs, s.panel), pixels = images * rows * phase.columns
-    cdef Py_ssize_t tiles = ceil_div(pixels, s.tile), chunk = ceil_div(PIXELS, s.tile)
-    cdef Py_ssize_t c, kc, k, depth, tile, panel, group0, count
-    cdef real* x
-    cdef Segment segments[SEGMENTS]
-    for c in range(ceil_div(tiles, chunk)):
-        for kc in range(larger(ceil_div(phase.depth, KC), 1)):
-            k = kc * KC
-            depth = smaller(KC, phase.depth - k)
-            for group0 in range(ceil_div(panels, GROUP)):
-                for tile in range(c * chunk, smaller((c + 1) * chunk, tiles)):
-                    count = find_segments(s, phase, rows, tile * s.tile, smaller(s.tile, pixels - tile * s.tile), segments)
-                    x = packed + (tile - c * chunk) * s.tile * KC
-                    if group0 == 0:
-                        pack_pixels(planes, phase.off + k, depth, segments, count, x)
-                    for panel in range(group0 * GROUP, smaller((group0 + 1) * GROUP, panels)):
-                        multiply_panel(s, phase, group, panel, k, depth, x, off_packed, segments, count, result, scrap)
+cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t count,
+                     const real* sums, real* result) noexcept nogil:
+    """Take finished rows to the result, without the columns that are no output pixels, and add the bias."""
+    cdef Py_ssize_t step = phase.columns if s.packed else s.staged_width, length = phase.columns, o, r, n, t, u
+    cdef const real* source
+    cdef real* to
+    cdef real bias = 0
+    for o in range(s.outputs):
+        if s.bias != NULL:
+            bias = (<const real*>s.bias)[group * s.outputs + o]
+        for r in range(count):
+            n = (row + r) // rows
+            t = (row + r) % rows
+            source = sums + o * s.ld + r * step
+            to = result + (n * s.groups * s.outputs + o) * s.plane + t * s.row_step
+            if s.column_step == 1:
+                for u in range(length):
+                    to[u] = source[u] + bias
+            else:
+                for u in range(length):
+                    to[u * s.column_step] = source[u] + bias
 
 
-cdef void sweep_item(Sweep* s, Py_ssize_t item, real* planes, real* scrap, real* packed, const Py_ssize_t* off_packed
+cdef void sweep_item(Sweep* s, Py_ssize_t item, real* planes, real* packed, real* sums, const Py_ssize_t* off_packed
                      ) noexcept nogil:
     """One item of work: some rows of some images of one group, all phases, all outputs."""
-    cdef Py_ssize_t bands = ceil_div(s.rows, s.item_rows), stacks = ceil_div(s.images, s.item_images), i, rows
+    cdef Py_ssize_t bands = ceil_div(s.rows, s.item_rows), stacks = ceil_div(s.images, s.item_images), i, rows, r, count
     cdef Py_ssize_t row = item % bands * s.item_rows, image = item // bands % stacks * s.item_images
     cdef Py_ssize_t group = item // bands // stacks, images = smaller(s.item_images, s.images - image)
     cdef Phase* phase
@@ -234,10 +208,12 @@ cdef void sweep_item(Sweep* s, Py_ssize_t item, real* planes, real* scrap, real*
         rows = smaller(s.item_rows, phase.rows - row)
         if rows <= 0 or phase.columns <= 0:
             continue
-        if s.packed:
-            sweep_packed(s, phase, group, images, rows, result + phase.start, planes, scrap, packed, off_packed)
-        else:
-            sweep_in_place(s, phase, group, images, rows, result + phase.start, planes, scrap)
+        r = 0
+        while r < images * rows:                 # row r % rows of image r // rows
+            count = smaller(s.sum_rows, images * rows - r if s.packed else rows - r % rows)
+            sweep_rows(s, phase, group, rows, r, count, planes, packed, sums, off_packed)
+            store_rows(s, phase, group, rows, r, count, <const real*>sums, result + phase.start)
+            r += count
 
 
 cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexcept:
@@ -259,6 +235,8 @@ cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexce
     if s.groups * ceil_div(s.images, s.item_images) * bands < threads:
         bands = smaller(s.rows, ceil_div(threads, s.groups * ceil_div(s.images, s.item_images)))
     s.item_rows = ceil_div(s.rows, bands)
+    s.sum_rows = larger(1, smaller(PIXELS // s.staged_width, s.item_images * s.item_rows))
+    s.ld = ceil_div(s.sum_rows * s.staged_width, s.tile) * s.tile
     s.staged_rows = s.item_rows + s.reach_h
     s.staged_plane = s.item_images * s.staged_rows * s.staged_width
 
@@ -289,8 +267,9 @@ cdef void sweep(Sweep* s, const real* model) except *:
     cdef int threads = threads_for(2 * pixels * s.images * s.groups * s.outputs // FLOPS)
     cut(s, threads, deepest, model)
     cdef Py_ssize_t size_planes = s.channels * s.step_h * s.step_w * s.staged_plane + WIDE * 32
-    cdef Py_ssize_t size_packed = ceil_div(PIXELS, s.tile) * s.tile * KC if s.packed else 0
-    cdef Py_ssize_t size_own = size_planes + size_packed + TILE
+    cdef Py_ssize_t size_packed = s.tile * KC + PIECE if s.packed else 0
+    cdef Py_ssize_t size_sums = (s.outputs + 1) * s.ld
+    cdef Py_ssize_t size_own = size_planes + size_packed + size_sums
     cdef Py_ssize_t size_weights = s.groups * (s.outputs + 1) * terms
     cdef Py_ssize_t* tables = <Py_ssize_t*>take((2 * terms + KC) * sizeof(Py_ssize_t))
     cdef real* numbers
@@ -320,6 +299,6 @@ cdef void sweep(Sweep* s, const real* model) except *:
             pack_weights(s, &s.phases[i // (s.groups * panels)], i // panels % s.groups, i % panels * s.panel, model)
         for item in prange(items, num_threads=threads, schedule="dynamic"):
             sweep_item(s, item, own + threadid() * size_own, own + threadid() * size_own + size_planes,
-                       own + threadid() * size_own + size_planes + TILE, off_packed)
+                       own + threadid() * size_own + size_planes + size_packed, off_packed)
     give(numbers)
     give(tables)
