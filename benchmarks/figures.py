@@ -16,14 +16,17 @@ from benchmarks.peaks import Peaks, measure_peaks
 
 __all__ = ["draw_figures", "draw_ladder", "draw_ratios", "draw_roofline"]
 
+ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+
 
 def draw_figures(
     folder: Path, arena: Arena, facts: Mapping[str, Any], suites: Mapping[str, Sequence[Row]]
 ) -> list[Path]:
     """Draw the ladder always (it is measured here), the others where the run holds what they show."""
     folder.mkdir(parents=True, exist_ok=True)
-    where = f"{facts['processor']}, {facts['instruction set']}, {facts['threads']} threads"
-    peaks = measure_peaks(str(facts["instruction set"]), int(facts["threads"]), arena.settings.quick)
+    threads = int(facts["threads"])
+    where = f"{facts['processor']}, variant {facts['instruction set']}, {threads} thread{'s' * (threads > 1)}"
+    peaks = measure_peaks(str(facts["instruction set"]), threads, arena.settings.quick)
     paths = [folder / "ladder.png"]
     draw_ladder(paths[0], climb(arena), peaks, where)
     points = [row for row in suites.get("kernels", []) if row.traffic and row.ours and row.peer == "torch"]
@@ -41,31 +44,33 @@ def draw_ladder(path: Path, heights: Mapping[str, Sequence[float]], peaks: Peaks
     """GFLOP/s of the same product and convolution, four ways, on a logarithmic axis."""
     from minidl.io.figure import BLUE, ORANGE, new_figure, save_figure
 
-    figure = new_figure(7.5, 4.6)
+    figure = new_figure(7.5, 5.0)
     axes = figure.subplots()
     names = list(heights)
     width = 0.8 / len(names)
     for number, (name, color, hatch) in enumerate(zip(names, (BLUE, ORANGE), ("", "//"), strict=False)):
         places = [rung + (number - (len(names) - 1) / 2) * width for rung in range(len(RUNGS))]
         bars = axes.bar(places, heights[name], width, color=color, hatch=hatch, edgecolor="white", label=name)
-        axes.bar_label(bars, [f"{value:.3g}" for value in heights[name]], fontsize=8, padding=2)
+        axes.bar_label(
+            bars, [f"{value:.3g}" for value in heights[name]], fontsize=8, padding=3, bbox=ON_WHITE, zorder=3
+        )
     for value, style, text in (
         (peaks.one_thread, ":", f"measured peak of one thread, {peaks.one_thread:.0f}"),
         (peaks.all_threads, "--", f"measured peak of all threads, {peaks.all_threads:.0f}"),
     ):
-        axes.axhline(value, color="black", linewidth=1, linestyle=style, label=text)
+        axes.axhline(value, color="black", linewidth=1, linestyle=style, label=text, zorder=0)
     axes.set_yscale("log")
-    axes.set_ylim(min(map(min, heights.values())) / 3, peaks.all_threads * 4)
+    axes.set_ylim(min(map(min, heights.values())) / 3, peaks.all_threads * 2.5)
     axes.set_xticks(range(len(RUNGS)), [rung.title for rung in RUNGS])
     axes.set_ylabel("GFLOP/s (logarithmic)")
     axes.set_title("The same work, four ways (float32)")
-    axes.legend(loc="upper left", fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=8)
     gain = max(values[-1] / values[0] for values in heights.values())
     save_figure(
         figure,
         path,
         f"From plain Python loops to the compiled kernels: up to {gain:,.0f} times as fast. The loops run on a "
-        f"corner of the problem, since the whole would take hours. {where}.",
+        f"corner of the problem; their speed does not depend on its size. {where}.",
     )
 
 
@@ -86,7 +91,7 @@ def draw_roofline(path: Path, rows: Sequence[Row], peaks: Peaks, where: str) -> 
     """Each kernel under the roof that memory and arithmetic put over it (Williams, Waterman, Patterson, 2009)."""
     from minidl.io import figure as palette
 
-    figure = palette.new_figure(7.5, 5.4)
+    figure = palette.new_figure(8.5, 4.8)
     axes = figure.subplots()
     intensities = [row.flops / row.traffic for row in rows]
     left, right = min(intensities) / 2, max(intensities) * 2
@@ -94,7 +99,7 @@ def draw_roofline(path: Path, rows: Sequence[Row], peaks: Peaks, where: str) -> 
         ridge = peaks.all_threads / bandwidth
         xs = [left, max(ridge, left), right]
         ys = [min(x * bandwidth, peaks.all_threads) for x in xs]
-        axes.plot(xs, ys, color="black", linewidth=1, linestyle=style, label=f"roof with {text}, {bandwidth:.0f} GB/s")
+        axes.plot(xs, ys, color="black", linewidth=1, linestyle=style, label=f"roof: {text}, {bandwidth:.0f} GB/s")
     for words, label, marker, color in GROUPS:
         here = [row for row in rows if row.name.startswith(words[0]) and all(word in row.name for word in words)]
         if here:
@@ -110,7 +115,7 @@ def draw_roofline(path: Path, rows: Sequence[Row], peaks: Peaks, where: str) -> 
     axes.set_ylabel("GFLOP/s")
     axes.set_title(f"Kernels under the roof: measured peak {peaks.all_threads:.0f} GFLOP/s")
     axes.grid(True, which="major", linewidth=0.3)
-    axes.legend(loc="lower right", fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=8)
     palette.save_figure(
         figure,
         path,
@@ -130,15 +135,16 @@ def draw_ratios(path: Path, rows: Sequence[Row], where: str) -> None:
         error = [[row.ratio.median - row.ratio.lower], [row.ratio.upper - row.ratio.median]]
         axes.barh(place, row.ratio.median, color=BLUE, height=0.62)
         axes.errorbar(row.ratio.median, place, xerr=error, color="black", capsize=2, linewidth=1)
-        axes.text(row.ratio.upper, place, f"  {row.ratio.median:.2f}", va="center", fontsize=9)
+        axes.text(0, place, f"  {row.ratio.median:.2f}", va="center", fontsize=9, color="white", weight="bold")
         if row.level is not None:
             axes.plot([row.level] * 2, [place - 0.4, place + 0.4], color=ORANGE, linewidth=2.5)
     axes.plot([], [], color=ORANGE, linewidth=2.5, label="level to reach")
     axes.axvline(1, color="black", linewidth=1, linestyle="--", label="as fast as PyTorch")
     axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)], fontsize=9)
     axes.set_xlim(0, 1.15 * max(max(row.ratio.upper if row.ratio else 0, row.level or 0) for row in rows))
+    axes.set_title("Beside PyTorch: a training step, and one picture")
     axes.set_xlabel("PyTorch's time / minidl's time (longer bars: minidl is faster)")
-    axes.legend(loc="lower right", fontsize=8)
+    figure.legend(loc="outside upper right", ncols=2, fontsize=8)
     save_figure(
         figure,
         path,

@@ -58,6 +58,10 @@ VARIANTS = {
 }
 
 
+MEMORY, CACHE = 2**25, 2**15
+"""Floats of an array that is far larger than what a core has to itself, and of one that fits its second-level cache."""
+
+
 class Peaks(NamedTuple):
     """GFLOP/s (a multiply-add counts as two) of one thread and of all; GB/s from memory and from cache, on all."""
 
@@ -115,13 +119,13 @@ def measure_peaks(isa: str, threads: int, quick: bool = False) -> Peaks:
             for count in (1, threads)
         )
         memory, cache = (
-            _bandwidth(library, threads, size, repeats, tries) for size, repeats in ((2**25, 1), (2**15, 2000))
+            _bandwidth(library, threads, size, repeats, tries) for size, repeats in ((MEMORY, 1), (CACHE, 2000))
         )
     return Peaks(one, many, memory, cache, "multiply-adds in registers, and a triad, in C")
 
 
 def _bandwidth(library: ctypes.CDLL, threads: int, size: int, repeats: int, tries: int) -> float:
-    """GB/s of the triad on arrays of `size` floats a thread: 128 MB is memory, 128 KB the second-level cache."""
+    """GB/s of the triad on arrays of `size` floats a thread."""
     arrays = [[np.ones(size, np.float32) for _ in range(3)] for _ in range(threads)]
 
     def work(number: int) -> None:
@@ -134,7 +138,7 @@ def _bandwidth(library: ctypes.CDLL, threads: int, size: int, repeats: int, trie
 def _peaks_without_a_compiler(threads: int, tries: int) -> Peaks:
     """NumPy's products and additions: near the peak where its BLAS is good, on as many threads as NumPy takes."""
     a = np.ones((1024, 1024), np.float32)
-    small, large = np.ones(2**15, np.float32), np.ones(2**25, np.float32)
+    small, large = np.ones(CACHE, np.float32), np.ones(MEMORY, np.float32)
     peak = 2 * 1024**3 / best_seconds(lambda _: np.matmul(a, a), 1, tries) / 1e9
 
     def add(array: np.ndarray, repeats: int) -> float:

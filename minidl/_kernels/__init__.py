@@ -18,6 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from minidl.errors import OptionError
 
 __all__ = ["available_cores", "get_num_threads", "isa", "kernels", "openmp", "reason", "set_num_threads"]
@@ -85,18 +87,31 @@ kernels, isa, reason = _load()
 openmp: bool = kernels is not None and bool(kernels.threads.openmp)
 
 
+# More threads than this only get in each other's way, and where the system refuses one OpenMP ends the process.
+_MOST_THREADS = max(64, os.cpu_count() or 1)
+_forked = False
+
+
 def set_num_threads(threads: int) -> None:
     """Set how many threads the compiled kernels use. The results do not depend on it, bit for bit.
+
+    In a process made by fork it stays 1 whatever is asked for: OpenMP's threads do not survive a fork, and waiting for
+    them would hang. (Processes that are started by "spawn" or "forkserver" have no such limit.)
 
     Parameters
     ----------
     threads : int
-        At least 1. Small problems use fewer.
+        At least 1, and at most 64 or the number of the machine's processors. Small problems use fewer.
+
+    Raises
+    ------
+    OptionError
+        If it is no integer, or out of range.
     """
-    if int(threads) < 1:
-        raise OptionError("set_num_threads", expected="at least 1 thread", actual=repr(threads))
+    if not isinstance(threads, int | np.integer) or not 1 <= threads <= _MOST_THREADS:
+        raise OptionError("set_num_threads", expected=f"a whole number from 1 to {_MOST_THREADS}", actual=repr(threads))
     if kernels is not None:
-        kernels.threads.set_limit(int(threads))
+        kernels.threads.set_limit(1 if _forked else int(threads))
 
 
 def get_num_threads() -> int:
@@ -104,7 +119,12 @@ def get_num_threads() -> int:
     return int(kernels.threads.get_limit()) if kernels is not None else 1
 
 
+def _work_alone() -> None:
+    global _forked
+    _forked = True
+    set_num_threads(1)
+
+
 set_num_threads(available_cores())
 if hasattr(os, "register_at_fork"):
-    # OpenMP's threads do not survive a fork, and waiting for them would hang: a child works alone.
-    os.register_at_fork(after_in_child=lambda: set_num_threads(1))
+    os.register_at_fork(after_in_child=_work_alone)

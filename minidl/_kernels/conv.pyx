@@ -6,7 +6,7 @@ The first two are sweeps (sweep.pyx); here is what each of them sweeps over. The
 cimport numpy as cnp
 
 from .arrays cimport PyArray_ZEROS, empty, first, larger, vector
-from .gemm cimport ceil_div
+from .gemm cimport LARGEST, ceil_div
 from .scratch cimport give, take
 from .sweep cimport Phase, Sweep, Tap, sweep
 from .wgrad cimport Correlation, correlate
@@ -47,6 +47,11 @@ cdef Options check(str where, tuple x_shape, tuple weight_shape, stride, padding
         s.stride_w = 1
     s.groups, s.c, s.h, s.w = groups, weight_shape[1], x_shape[2], x_shape[3]
     s.o, s.kh, s.kw = weight_shape[0] // groups, weight_shape[2], weight_shape[3]
+    # The padded image, rounded up to whole strides, is what a kernel copies: refused before its size could overflow.
+    cdef double staged_h = (s.oh + 1.0) * s.stride_h + (s.kh - 1.0) * s.dilation_h
+    cdef double staged_w = (s.ow + 1.0) * s.stride_w + (s.kw - 1.0) * s.dilation_w
+    if staged_h * staged_w * larger(larger(s.c, s.o), 1) > LARGEST:
+        raise MemoryError(f"{where}: a padded image of {staged_h:.0f} by {staged_w:.0f} pixels is too large")
     return s
 
 

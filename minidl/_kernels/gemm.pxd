@@ -25,6 +25,12 @@ cdef enum:
     TILE = 12 * 32       # numbers in the largest tile
     KC = 256             # depth of a block of B
 
+cdef extern from *:
+    """
+    static const double minidl_largest = 17592186044416.0;
+    """
+    const double LARGEST "minidl_largest"        # 2**44: no kernel asks for working memory for more numbers
+
 
 cdef inline Py_ssize_t tile_rows(const real* _) noexcept nogil:
     return MR_FLOAT if real is float else MR_DOUBLE

@@ -243,6 +243,8 @@ cdef void run(Plan* p, Py_ssize_t count, Py_ssize_t tiles, Py_ssize_t parts, int
         if p.a.start[n] != p.a.start[0]:
             distinct = count
             break
+    if <double>distinct * size_a > LARGEST:      # of an array that repeats itself by strides of 0
+        raise MemoryError(f"no room to pack {distinct} matrices of {p.rows} by {p.depth}")
     cdef real* packed = <real*>take((distinct * size_a + threads * (size_b + TILE)) * sizeof(real))
     cdef real* own = packed + distinct * size_a
     with nogil:

@@ -236,8 +236,8 @@ def max_pool2d(x, size, kernel_size, stride, padding, dilation):
     try:
         sliding_axis(&rows, h, size[0], kernel_size[0], stride[0], padding[0], dilation[0], False, "max_pool2d")
         sliding_axis(&columns, w, size[1], kernel_size[1], stride[1], padding[1], dilation[1], False, "max_pool2d")
-        if columns.size < 4 or h * w >= 2 ** 31:
-            slide.kernel = 0                             # too few side by side, or too many for 32 bits
+        if columns.size < 4 or h * w >= 2 ** 31 or kernel_size[1] > w:
+            slide.kernel = 0      # too few side by side, too many for 32 bits, or windows that are mostly padding
         return max_windows(x_, rows, columns, slide, is_2x2)
     finally:
         free(rows.start)

@@ -67,8 +67,7 @@ cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images,
                             to[u] = 0
                         x = y * s.width + b + s.left
                         if s.step_w == 1:
-                            for u in range(first, last):
-                                to[u] = source[x + u]
+                            copy_run(source + x + first, last - first, <real>0, to + first)
                         else:
                             for u in range(first, last):
                                 to[u] = source[x + u * s.step_w]
@@ -122,21 +121,25 @@ cdef void pack_pixels(const real* planes, const Py_ssize_t* off, Py_ssize_t dept
                       Py_ssize_t count, real* packed__kq) noexcept nogil:
     """A tile of pixels, term by term: NR numbers a row.
 
-    Each run is copied in whole pieces. What is too much is overwritten by the next run or row; both buffers have
-    room for the last one.
+    A run is copied in pieces, which may be longer than what is left of it: the next run puts that right.
     """
-    cdef Py_ssize_t nr = tile_columns(planes), k, i, j, piece
+    cdef Py_ssize_t nr = tile_columns(planes), k, i, j, piece, at, length
     cdef const real* source
     cdef real* to
-    for k in range(depth):
-        for i in range(count):
-            source = planes + off[k] + segments[i].source
-            to = packed__kq + k * nr + segments[i].first
-            for piece in range((segments[i].length + PIECE - 1) // PIECE):
-                for j in range(PIECE):
-                    to[j] = source[j]
-                source += PIECE
-                to += PIECE
+    for i in range(count):
+        for piece in range((segments[i].length + PIECE - 1) // PIECE):
+            at = segments[i].first + piece * PIECE
+            source = planes + segments[i].source + piece * PIECE
+            to = packed__kq + at
+            if at + PIECE <= nr:
+                for k in range(depth):
+                    for j in range(PIECE):
+                        to[k * nr + j] = source[off[k] + j]
+            else:
+                length = nr - at
+                for k in range(depth):
+                    for j in range(length):
+                        to[k * nr + j] = source[off[k] + j]
 
 
 cdef void sweep_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t count,
@@ -174,24 +177,44 @@ cdef void sweep_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, 
 cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t count,
                      const real* sums, real* result) noexcept nogil:
     """Take finished rows to the result, without the columns that are no output pixels, and add the bias."""
-    cdef Py_ssize_t step = phase.columns if s.packed else s.staged_width, length = phase.columns, o, r, n, t, u
+    cdef Py_ssize_t step = phase.columns if s.packed else s.staged_width, length = phase.columns, o, r, n, t, u, run
     cdef const real* source
     cdef real* to
     cdef real bias = 0
     for o in range(s.outputs):
         if s.bias != NULL:
             bias = (<const real*>s.bias)[group * s.outputs + o]
-        for r in range(count):
+        r = 0
+        while r < count:
             n = (row + r) // rows
             t = (row + r) % rows
             source = sums + o * s.ld + r * step
             to = result + (n * s.groups * s.outputs + o) * s.plane + t * s.row_step
-            if s.column_step == 1:
-                for u in range(length):
-                    to[u] = source[u] + bias
-            else:
+            run = 1
+            if s.column_step > 1:
                 for u in range(length):
                     to[u * s.column_step] = source[u] + bias
+            else:
+                if step == s.row_step:           # rows follow each other here and there
+                    run = smaller(count - r, rows - t)
+                copy_run(source, run * length, bias, to)
+            r += run
+
+
+cdef inline void copy_run(const real* source, Py_ssize_t length, real bias, real* to) noexcept nogil:
+    """to = source + bias, in pieces; the last one reaches back over numbers that are there already."""
+    cdef Py_ssize_t piece, j
+    if length < PIECE:
+        for j in range(length):
+            to[j] = source[j] + bias
+        return
+    for piece in range(length // PIECE):
+        for j in range(PIECE):
+            to[piece * PIECE + j] = source[piece * PIECE + j] + bias
+    source += length - PIECE
+    to += length - PIECE
+    for j in range(PIECE):
+        to[j] = source[j] + bias
 
 
 cdef void sweep_item(Sweep* s, Py_ssize_t item, real* planes, real* packed, real* sums, const Py_ssize_t* off_packed
