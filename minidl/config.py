@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 import sys
@@ -19,9 +18,11 @@ _OPTIONAL = ("safetensors", "tqdm", "matplotlib", "scikit-learn", "pillow")
 
 def version(package: str = "minidl") -> str:
     """Version of an installed package, "not installed" where there is none."""
+    from importlib import metadata  # takes a third as long to load as NumPy, and a program rarely asks
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return "not installed"
 
 

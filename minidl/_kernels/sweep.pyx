@@ -36,6 +36,7 @@ cdef enum:
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
     PIECE = 8                # numbers copied at a time: a loop of known length is one instruction or two
     PIXELS = 1024            # pixels summed before they go to the result
+    PACKING = 14             # measured
     LONG = 1024              # a sum this long is cut into blocks of KC
     SEGMENTS = 4 * 32        # most runs of neighbouring pixels in a tile
 
@@ -245,9 +246,8 @@ cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexce
     s.staged_width = s.columns + s.reach_w
     s.panel = panel_height(s.outputs, model)
     s.tile = tile_columns(model) * (WIDE if s.panel == 1 else 1)
-    # Unpacked, each row of a tile costs reach_w wasted columns in every panel; packed, a copy, piece by piece.
-    s.packed = s.panel > 1 and (depth > LONG or s.outputs * s.reach_w * s.tile
-                                > 2 * (s.tile + 2 * s.columns) * s.columns)
+    # In place, reach_w of the staged columns are computed in vain; packing costs as much as PACKING more outputs.
+    s.packed = s.panel > 1 and (depth > LONG or s.outputs * s.reach_w > PACKING * s.columns)
     per_row = s.channels * s.step_h * s.step_w * s.staged_width
     s.item_rows = larger(1, smaller(s.rows, room // per_row - s.reach_h))
     s.item_images = 1

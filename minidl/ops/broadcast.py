@@ -26,7 +26,7 @@ class SumTo(Op):
         axes = tuple(range(lead)) + tuple(
             lead + i for i, size in enumerate(self.shape) if size == 1 and x.shape[lead + i] != 1
         )
-        return x.sum(axis=axes, keepdims=True).reshape(self.shape)
+        return backend_of(x).sum(x, axes, True).reshape(self.shape)
 
     def backward(self, grad: Any) -> Any:
         return broadcast_to(grad, self.before)

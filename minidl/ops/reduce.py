@@ -28,7 +28,7 @@ def _total(x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
         return x.sum(axis=dims, keepdims=keepdim, dtype=np.int64)
     if x.dtype == np.float16:
         return x.sum(axis=dims, keepdims=keepdim, dtype=np.float32).astype(np.float16)
-    return x.sum(axis=dims, keepdims=keepdim)
+    return backend_of(x).sum(x, dims, keepdim)
 
 
 class Reduction(Op):
@@ -73,7 +73,7 @@ class Mean(Reduction):
 def _mean(x: Any, dims: tuple[int, ...], keepdim: bool, count: int) -> Any:
     if x.dtype == np.float16:
         return (x.sum(axis=dims, keepdims=keepdim, dtype=np.float32) / count).astype(np.float16)
-    return x.sum(axis=dims, keepdims=keepdim) / count
+    return backend_of(x).sum(x, dims, keepdim) / count
 
 
 class Var(Reduction):

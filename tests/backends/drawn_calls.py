@@ -342,6 +342,11 @@ class Calls:
         logits, labels, ignore_index = self.cross_entropy()
         return [self.normal(len(labels)), logits, labels, ignore_index]
 
+    def sum(self) -> list[Any]:
+        shape = self.shape()
+        axes = tuple(i for i in range(len(shape)) if self.flag())
+        return [self.normal(*shape), axes, self.flag()]
+
     # random and index
 
     def dropout(self) -> list[Any]:

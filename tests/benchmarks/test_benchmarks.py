@@ -1,4 +1,4 @@
-"""The benchmarks measure and judge correctly: timing by a clock that is turned by hand, tables and JSON from made-up rows."""
+"""The benchmarks measure and judge correctly: a clock that is turned by hand, tables and JSON from made-up rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import os
 
 import numpy as np
 import pytest
+
 from benchmarks import report, scaling, timing, workers
 from benchmarks.compare import Arena, Row, Settings, agree
 from benchmarks.kernels import product
 from benchmarks.networks import NETWORKS, initial_state
 from benchmarks.timing import Ratio
 from benchmarks.workers import Case, Prepared, WorkerError, fingerprint
-
 from minidl import nn
 
 MODULES = ["imports", "report", "scaling", "timing"]

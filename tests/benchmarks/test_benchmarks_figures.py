@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks import figures, peaks
 from benchmarks.compare import Row
 from benchmarks.ladder import loops_convolution, loops_product

@@ -1,9 +1,9 @@
 """The micro-kernel is fast on every variant, or the compiler has stopped vectorising it.
 
-A wrong result is seen by other tests; a loop that the compiler no longer turns into vector instructions computes the right
-numbers, twenty-five times too slowly (measured: 4 in place of 109 GFLOP/s). So its speed is compared with that of
-NumPy's BLAS on one thread, in turn and in one process, best of several tries. A ratio of bests needs no quiet machine, and the
-limits leave room: a healthy kernel reaches three times as much.
+A wrong result is seen by other tests; a loop that the compiler no longer turns into vector instructions computes the
+right numbers, twenty-five times too slowly (measured: 4 in place of 109 GFLOP/s). So its speed is compared with that
+of NumPy's BLAS on one thread, in turn and in one process, best of several tries. A ratio of bests needs no quiet
+machine, and the limits leave room.
 """
 
 from __future__ import annotations

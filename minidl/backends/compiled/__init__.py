@@ -13,6 +13,7 @@ from minidl.backends.compiled.norm import NormMixin
 from minidl.backends.compiled.pool import PoolMixin
 from minidl.backends.compiled.products import ProductsMixin
 from minidl.backends.compiled.random import RandomMixin
+from minidl.backends.compiled.reduce import ReduceMixin
 from minidl.backends.compiled.resize import ResizeMixin
 from minidl.backends.compiled.softmax import SoftmaxMixin
 from minidl.backends.compiled.update import UpdateMixin
@@ -30,6 +31,7 @@ class CompiledBackend(
     ActivationMixin,
     SoftmaxMixin,
     RandomMixin,
+    ReduceMixin,
     IndexMixin,
     UpdateMixin,
     ReferenceBackend,

@@ -14,6 +14,7 @@ from minidl.backends.reference.norm import Norm
 from minidl.backends.reference.pool import Pool
 from minidl.backends.reference.products import Products
 from minidl.backends.reference.random import Random
+from minidl.backends.reference.reduce import Reduce
 from minidl.backends.reference.resize import Resize
 from minidl.backends.reference.softmax import Softmax
 from minidl.backends.reference.update import Update
@@ -21,5 +22,5 @@ from minidl.backends.reference.update import Update
 __all__ = ["ReferenceBackend"]
 
 
-class ReferenceBackend(Products, Conv, Pool, Resize, Norm, Activation, Softmax, Random, Index, Update):
+class ReferenceBackend(Products, Conv, Pool, Resize, Norm, Activation, Softmax, Random, Index, Reduce, Update):
     """Every primitive in plain array code; other backends derive from it and override what they do faster."""

@@ -1,0 +1,144 @@
+"""Sums over axes: a gradient's sum over the batch, a bias's over batch and pixels, a loss's over everything.
+
+The axes that are kept must be neighbours; then the array is (A, B, C) and the result y[b] = sum over a and c:
+
+    C = 1    sum over rows (R, B): blocks of rows, each a running row of sums
+    B = 1    sum of everything: blocks of elements
+    else     one channel b after the other, its A pieces of C neighbours
+
+Short stretches are added in the type of the array, their sums in double. Blocks are of fixed size and their sums are
+added in order, so the result does not depend on the number of threads.
+"""
+
+cimport numpy as cnp
+from cython.parallel cimport prange
+from libc.stdlib cimport calloc, free
+
+from .arrays cimport empty, is_real, larger, ready, real, smaller
+from .reduce cimport total
+from .threads cimport threads_for
+
+cnp.import_array()
+
+cdef enum:
+    STRETCH = 2048               # elements added in single precision before their sum goes to double
+    BLOCK = 16384                # elements of a task
+
+
+cdef inline double long_total(const real* x, Py_ssize_t n) noexcept nogil:
+    cdef double s = 0
+    cdef Py_ssize_t start = 0
+    while start < n:
+        s += total(x + start, smaller(STRETCH, n - start))
+        start += STRETCH
+    return s
+
+
+cdef inline void add_rows(const real* x, real* row, Py_ssize_t rows, Py_ssize_t width) noexcept nogil:
+    """row[j] = sum of x[i, j] over i"""
+    cdef Py_ssize_t i, j
+    for j in range(width):
+        row[j] = 0
+    for i in range(rows):
+        for j in range(width):
+            row[j] += x[j]
+        x += width
+
+
+cdef inline void collect(const double* parts, real* y, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
+    """y[j] = sum of parts[i, j] over i, in order"""
+    cdef Py_ssize_t i, j
+    cdef double s
+    for j in range(width):
+        s = 0
+        for i in range(count):
+            s += parts[i * width + j]
+        y[j] = <real>s
+
+
+cdef inline void widen(const real* row, double* part, Py_ssize_t width) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(width):
+        part[j] = row[j]
+
+
+cdef void sum_rows(const real* x, real* y, double* parts, real* running, Py_ssize_t rows, Py_ssize_t width,
+                   Py_ssize_t per_block) noexcept nogil:
+    cdef Py_ssize_t blocks = (rows + per_block - 1) // per_block, i
+    for i in prange(blocks, num_threads=threads_for(rows * width // 8), schedule="static"):
+        add_rows(x + i * per_block * width, running + i * width, smaller(per_block, rows - i * per_block), width)
+        widen(running + i * width, parts + i * width, width)
+    collect(parts, y, blocks, width)
+
+
+cdef void sum_all(const real* x, real* y, double* parts, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t blocks = (n + BLOCK - 1) // BLOCK, i
+    for i in prange(blocks, num_threads=threads_for(n // 16), schedule="static"):
+        parts[i] = long_total(x + i * BLOCK, smaller(BLOCK, n - i * BLOCK))
+    collect(parts, y, blocks, 1)
+
+
+cdef inline double channel(const real* x, Py_ssize_t a, Py_ssize_t stride, Py_ssize_t c) noexcept nogil:
+    cdef double s = 0
+    cdef Py_ssize_t i
+    for i in range(a):
+        s += long_total(x, c)
+        x += stride
+    return s
+
+
+cdef void sum_channels(const real* x, real* y, Py_ssize_t a, Py_ssize_t b, Py_ssize_t c) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in prange(b, num_threads=threads_for(a * b * (c + 32) // 12), schedule="static"):
+        y[j] = <real>channel(x + j * c, a, b * c, c)
+
+
+cdef run(const real* x, real* y, Py_ssize_t a, Py_ssize_t b, Py_ssize_t c):
+    cdef Py_ssize_t per_block = larger(1, smaller(256, BLOCK // larger(b, 1)))
+    cdef Py_ssize_t blocks = (a * c) // BLOCK + 1 if b == 1 else (a + per_block - 1) // per_block
+    cdef double* parts
+    cdef real* running
+    if b != 1 and c != 1:
+        with nogil:
+            sum_channels(x, y, a, b, c)
+        return
+    parts = <double*>calloc(larger(1, blocks * b), sizeof(double))
+    running = <real*>calloc(larger(1, blocks * b), sizeof(real))
+    try:
+        if parts == NULL or running == NULL:
+            raise MemoryError("sum: no memory for the sums of the blocks")
+        with nogil:
+            if b == 1:
+                sum_all(x, y, parts, a * c)
+            else:
+                sum_rows(x, y, parts, running, a, b, per_block)
+    finally:
+        free(parts)
+        free(running)
+
+
+def sum_around(x, int first, int last):
+    """Sum over every axis before `first` and from `last` on; the axes between them are kept.
+
+    Returns an array of shape ``x.shape[first:last]``, or None if x is not of a type the kernels know.
+    """
+    if not is_real(x):
+        return None
+    cdef cnp.ndarray x_ = ready(x, cnp.PyArray_TYPE(<cnp.ndarray>x))
+    cdef int ndim = cnp.PyArray_NDIM(x_), i
+    if not 0 <= first <= last <= ndim:
+        raise ValueError(f"sum_around: expected 0 <= first <= last <= {ndim}, got {first} and {last}")
+    cdef Py_ssize_t a = 1, b = 1, c = 1
+    for i in range(ndim):
+        if i < first:
+            a *= cnp.PyArray_DIM(x_, i)
+        elif i < last:
+            b *= cnp.PyArray_DIM(x_, i)
+        else:
+            c *= cnp.PyArray_DIM(x_, i)
+    cdef cnp.ndarray y_ = empty(last - first, cnp.PyArray_DIMS(x_) + first, cnp.PyArray_TYPE(x_))
+    if cnp.PyArray_TYPE(x_) == cnp.NPY_FLOAT:
+        run(<const float*>cnp.PyArray_DATA(x_), <float*>cnp.PyArray_DATA(y_), a, b, c)
+    else:
+        run(<const double*>cnp.PyArray_DATA(x_), <double*>cnp.PyArray_DATA(y_), a, b, c)
+    return y_
