@@ -68,9 +68,10 @@ class Toolchain:
     """What the compiler at hand can do, found out by trying: plain C, OpenMP, instruction sets."""
 
     def __init__(self):
-        import numpy
         from distutils.ccompiler import new_compiler
         from distutils.sysconfig import customize_compiler, get_python_inc
+
+        import numpy
 
         self.includes = [numpy.get_include()]
         self.compiler = new_compiler()

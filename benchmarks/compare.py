@@ -30,7 +30,7 @@ class Settings:
 
     @property
     def seconds(self) -> float:
-        return 0.02 if self.quick else 0.2
+        return 0.01 if self.quick else 0.2
 
     @property
     def samples(self) -> int:

@@ -88,11 +88,11 @@ def measure(arena: Arena, selected: Callable[[str], bool], show: Callable[[Row],
     """All rows of the suite whose names are selected."""
     rows = []
     for title, network, batch, optimizer in NETWORKS[1:2] if arena.settings.quick else NETWORKS:
-        rows.append(Row(f"peak of a training step above the import, {title}", unit="MB", level=1.0))
+        rows.append(Row(f"peak of training above the import, {title}", unit="MB", level=1.0))
         if selected(rows[-1].name):
             _peak(arena, rows[-1], (network, batch, optimizer, 3 if arena.settings.quick else 10))
             show(rows[-1])
-    steps = 200 if arena.settings.quick else 1000
+    steps = 100 if arena.settings.quick else 1000
     rows.append(Row(f"growth over {steps} steps, LeNet-5, batch 64", unit="MB", level=1.0, at_most=True))
     if selected(rows[-1].name):
         _growth(arena, rows[-1], ("lenet", 64, "SGD", steps))

@@ -30,7 +30,7 @@ from benchmarks.timing import calls_per_sample, median_seconds, warm_up
 __all__ = ["Case", "Prepared", "Work", "Worker", "WorkerError", "as_arrays", "fingerprint"]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-FALL_ASLEEP = 0.02
+FALL_ASLEEP = 0.01
 """Seconds. OpenMP's threads go on spinning for some milliseconds after their work; let them fall asleep first."""
 
 

@@ -3,9 +3,9 @@
 Names and semantics are PyTorch's: ``minidl.tensor``, ``minidl.nn``, ``minidl.optim``, ``minidl.data``.
 
 A reader's first hour, in this order: ``tensor.py`` (an array that remembers), ``op.py`` (how an operation records),
-``autograd.py`` (the way back), ``ops/arithmetic.py`` (the pattern of every operation), ``ops/conv.py`` (a family closed under
-differentiation), ``backends/reference/`` (what each primitive computes) and
-``_kernels/conv.pyx`` (the same, fast).
+``autograd.py`` (the way back), ``ops/arithmetic.py`` (the pattern of every operation), ``ops/conv.py`` (a family
+closed under differentiation), ``backends/reference/`` (what each primitive computes) and ``_kernels/conv.pyx`` (the
+same, fast).
 """
 
 from numpy import bool_, float16, float32, float64, int8, int16, int32, int64, uint8

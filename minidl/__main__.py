@@ -24,7 +24,9 @@ def _gradcheck(arguments: argparse.Namespace) -> int:
     known = {case.name for case in registry}
     unknown = [name for name in arguments.operation if name not in known]
     if unknown:
-        print(f"gradcheck: no operation named {', '.join(unknown)}; there are {', '.join(sorted(known))}", file=sys.stderr)
+        print(
+            f"gradcheck: no operation named {', '.join(unknown)}; there are {', '.join(sorted(known))}", file=sys.stderr
+        )
         return 2
     started = time.perf_counter()
     backends = [arguments.backend] if arguments.backend else None
@@ -39,7 +41,9 @@ def _gradcheck(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m minidl", description="A deep-learning engine to read, import and run.")
+    parser = argparse.ArgumentParser(
+        prog="python -m minidl", description="A deep-learning engine to read, import and run."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("info", help="what is in use here: kernels, instruction set, threads, versions")
     gradcheck = commands.add_parser("gradcheck", help="prove every gradient by finite differences; exit 1 if one fails")

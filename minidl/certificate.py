@@ -248,9 +248,7 @@ def _check_layouts(case: Case, call: Call) -> Iterator[str]:
         leaves = [Tensor(_layouts(x)[layout], requires_grad=True) for x in arrays]
         outputs, found = _gradients(case, call, leaves)
         same = all(_close(_array(a), _array(b), 1e-12) for a, b in zip(outputs, wanted_outputs, strict=True))
-        same_grads = all(
-            (a is None and b is None) or _close(a, b, 1e-12) for a, b in zip(found, wanted, strict=True)
-        )
+        same_grads = all((a is None and b is None) or _close(a, b, 1e-12) for a, b in zip(found, wanted, strict=True))
         if not (same and same_grads):
             yield f"gives another {'gradient' if same else 'value'} for {layout} inputs"
 

@@ -43,7 +43,8 @@ def config() -> dict[str, str]:
         "threads": f"{_kernels.get_num_threads()} of {_kernels.available_cores()} usable cores",
         "backends": ", ".join(available_backends()),
         "CuPy": "installed" if importlib.util.find_spec("cupy") else "not installed",
-        "python": f"{platform.python_implementation()} {platform.python_version()} on {sys.platform}, {platform.machine()}",
+        "python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "machine": f"{sys.platform}, {platform.machine()}",
         "numpy": np.__version__,
         **{name: version(name) for name in _OPTIONAL},
     }

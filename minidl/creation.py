@@ -74,7 +74,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
         If it is no array, or holds complex numbers, strings or objects.
     """
     if not isinstance(array, np.ndarray):
-        raise DTypeError("from_numpy", expected="a numpy.ndarray", actual=type(array).__name__, hint="minidl.tensor(...)")
+        raise DTypeError(
+            "from_numpy", expected="a numpy.ndarray", actual=type(array).__name__, hint="minidl.tensor(...)"
+        )
     return Tensor(array)
 
 
@@ -119,7 +121,9 @@ def empty(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     return Tensor(np.empty(_shape("empty", size), kind), requires_grad=requires_grad)
 
 
-def full(size: Sequence[int] | int, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Sequence[int] | int, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
     """A Tensor of the given shape, every element `fill_value`; its type follows the value as in `tensor`.
 
     Examples
@@ -153,7 +157,9 @@ def arange(
     return Tensor(np.arange(start, end, step).astype(kind), requires_grad=requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included."""
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     return Tensor(np.linspace(start, end, steps, dtype=kind), requires_grad=requires_grad)

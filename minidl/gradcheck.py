@@ -103,9 +103,7 @@ def _compare(
     leaves = [Tensor(x.copy(), requires_grad=True) for x in inputs]
     with enable_grad():
         outputs = function(leaves, True)
-    weights = [
-        np.asarray(rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape), y.dtype) for y in outputs
-    ]
+    weights = [np.asarray(rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape), y.dtype) for y in outputs]
     found = _gradients(outputs, leaves, [Tensor(w) for w in weights], create_graph=False)
 
     def value(arrays: list[np.ndarray]) -> float:

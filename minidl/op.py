@@ -162,7 +162,7 @@ class Op:
         return result
 
     def _tie(self, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> None:
-        """Note where gradients go, and where each saved array came from: an input, or (number, version) of an output."""
+        """Note where gradients go, and whence each saved array came: an input, or (number, version) of an output."""
         self.seq = next(clock)
         # Plain loops: this runs for every operation, and a comprehension costs a call of its own.
         edges: list[Edge] = []

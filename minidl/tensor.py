@@ -387,7 +387,9 @@ class Tensor(TensorMethods):
         tensor([10., 10.])
         """
         if not self._requires_grad:
-            raise GraphError("register_hook", expected="a Tensor that requires a gradient", actual="requires_grad=False")
+            raise GraphError(
+                "register_hook", expected="a Tensor that requires a gradient", actual="requires_grad=False"
+            )
         if self.op is not None:
             return RemovableHandle(self.op.hooks_of(self.index), hook)
         if self._hooks is None:

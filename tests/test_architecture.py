@@ -83,7 +83,9 @@ def test_imports_point_one_way(path):
 def test_own_imports_stand_at_the_top(path):
     if path.name == "__init__.py" and path.parent.name == "_kernels":
         pytest.skip("chooses among the compiled variants at import")
-    late = [f"{path.name}:{line} {module}" for module, line, top in runtime_imports(ast.parse(path.read_text())) if not top]
+    late = [
+        f"{path.name}:{line} {module}" for module, line, top in runtime_imports(ast.parse(path.read_text())) if not top
+    ]
     assert not late
 
 
@@ -137,7 +139,10 @@ def test_import_loads_numpy_and_nothing_else():
 
 
 def test_import_does_not_draw_on_the_users_random_state():
-    code = "import numpy as np; np.random.seed(0); a = np.random.get_state()[2]; import minidl; print(a == np.random.get_state()[2])"
+    code = (
+        "import numpy as np; np.random.seed(0); a = np.random.get_state()[2];"
+        "import minidl; print(a == np.random.get_state()[2])"
+    )
     assert run_python(code).strip() == "True"
 
 

@@ -52,9 +52,7 @@ def test_a_lost_sum_over_a_broadcast_axis_is_caught():
         return grad, grad[:1]
 
     wrong = op(forward, backward)
-    planted = Case(
-        wrong, "planted", lambda r: call(r.normal(size=(3, 4)), r.normal(size=(1, 4))), lambda a, b: a + b
-    )
+    planted = Case(wrong, "planted", lambda r: call(r.normal(size=(3, 4)), r.normal(size=(1, 4))), lambda a, b: a + b)
     assert "order 1, input 1" in failures(planted)
 
 
@@ -84,7 +82,6 @@ def test_a_case_that_proves_nothing_is_refused():
 
 
 def test_a_kink_is_drawn_again_and_a_wrong_gradient_is_not_excused_by_it():
-
 
     def positive(x):
         return np.maximum(x, 0)
@@ -159,7 +156,9 @@ def test_constants_are_not_differentiated():
 
 
 def test_the_report_names_everything():
-    wrong = op(square_forward, lambda self, grad: grad * minidl.tensor([2.0, 2.0, 3.0], dtype="float64").data * self.saved[0])
+    wrong = op(
+        square_forward, lambda self, grad: grad * minidl.tensor([2.0, 2.0, 3.0], dtype="float64").data * self.saved[0]
+    )
     with pytest.raises(GradcheckError) as caught:
         minidl.gradcheck(lambda a, x: minidl.sum(wrong(x)) + minidl.sum(a), [np.ones(2), np.array([1.0, 2.0, 4.0])])
     text = str(caught.value)

@@ -208,6 +208,9 @@ cdef void multiply(Plan* p, Py_ssize_t count, const real* model) except *:
     """Run a plan in which a, b, c, bias and the sizes are set, for a stack of `count` products."""
     if count * p.rows * p.columns == 0:
         return
+    # Arrays that repeat themselves by strides of 0 have any size. Refused before a number below could overflow.
+    if <double>count * p.depth * larger(p.rows + p.columns, p.rows * p.columns // 4096) > LARGEST:
+        raise MemoryError(f"{count} products of ({p.rows}, {p.depth}) and ({p.depth}, {p.columns}) are too large")
     if effort(p.columns, p.rows, p.depth, p.c.step_i, model) < effort(p.rows, p.columns, p.depth, p.c.step_j, model):
         p.a, p.b = p.b, p.a                    # C' = B' A'
         p.a.step_i, p.a.step_j = p.a.step_j, p.a.step_i
@@ -243,8 +246,6 @@ cdef void run(Plan* p, Py_ssize_t count, Py_ssize_t tiles, Py_ssize_t parts, int
         if p.a.start[n] != p.a.start[0]:
             distinct = count
             break
-    if <double>distinct * size_a > LARGEST:      # of an array that repeats itself by strides of 0
-        raise MemoryError(f"no room to pack {distinct} matrices of {p.rows} by {p.depth}")
     cdef real* packed = <real*>take((distinct * size_a + threads * (size_b + TILE)) * sizeof(real))
     cdef real* own = packed + distinct * size_a
     with nogil:

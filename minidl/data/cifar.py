@@ -75,9 +75,7 @@ class _BinaryImages(ImageArrays):
         labels = np.concatenate([part[:, : self._label_bytes] for part in parts])
         planes = [part[:, self._label_bytes :].reshape(-1, 3, _SIDE, _SIDE) for part in parts]
         pictures = np.concatenate([np.moveaxis(part, 1, -1) for part in planes])
-        super().__init__(
-            np.ascontiguousarray(pictures), labels[:, -1], self._class_names, transform, target_transform
-        )
+        super().__init__(np.ascontiguousarray(pictures), labels[:, -1], self._class_names, transform, target_transform)
         self._take_other_labels(labels[:, :-1])
 
     def _take_other_labels(self, labels: np.ndarray) -> None:
@@ -244,6 +242,4 @@ class CIFAR100(_BinaryImages):
         self.coarse_targets = labels[:, 0].astype(np.int64)
         self.coarse_classes = list(_COARSE_100)
         if len(labels) and self.coarse_targets.max() >= len(_COARSE_100):
-            raise DataError(
-                "CIFAR100", expected="groups from 0 to 19", actual=f"group {self.coarse_targets.max()}"
-            )
+            raise DataError("CIFAR100", expected="groups from 0 to 19", actual=f"group {self.coarse_targets.max()}")

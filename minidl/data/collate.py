@@ -63,9 +63,7 @@ def stack_items(items: Sequence[Any]) -> Any:
         return {key: stack_items([item[key] for item in items]) for key in first}
     if isinstance(first, Sequence):
         return _stack_fields(items)
-    hint = (
-        "end the transform with ToTensor()" if hasattr(first, "convert") else "give a collate_fn of your own"
-    )
+    hint = "end the transform with ToTensor()" if hasattr(first, "convert") else "give a collate_fn of your own"
     raise DTypeError(
         "collate",
         expected="arrays, Tensors, numbers, strings, and tuples, lists or dictionaries of them",

@@ -86,9 +86,7 @@ class TensorDataset(Dataset):
                 actual=f"shapes {shapes}",
                 hint="inputs and targets need one row for each item",
             )
-        self.tensors = tuple(
-            tensor if isinstance(tensor, Tensor) else np.asarray(tensor) for tensor in tensors
-        )
+        self.tensors = tuple(tensor if isinstance(tensor, Tensor) else np.asarray(tensor) for tensor in tensors)
 
     def __len__(self) -> int:
         return int(self.tensors[0].shape[0])

@@ -117,9 +117,7 @@ def _receive(url: str, part: Path, max_bytes: int) -> None:
     from tqdm import tqdm
 
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "minidl", "Range": f"bytes={have}-"} if have else {}
-    )
+    request = urllib.request.Request(url, headers={"User-Agent": "minidl", "Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
         resumed = response.status == 206
         have = have if resumed else 0
@@ -129,9 +127,7 @@ def _receive(url: str, part: Path, max_bytes: int) -> None:
             raise DataError(url, expected=f"at most {max_bytes} bytes", actual=f"{total} announced")
         with (
             open(part, "ab" if resumed else "wb") as file,
-            tqdm(
-                total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None
-            ) as progress,
+            tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=None) as progress,
         ):
             while chunk := response.read(_CHUNK):
                 have += len(chunk)

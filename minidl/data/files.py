@@ -46,9 +46,7 @@ def search_roots(root: str | os.PathLike[str] | None) -> Path:
     return home() if root is None else Path(root).expanduser()
 
 
-def find_folder(
-    name: str, root: Path, folders: Sequence[str], files: Sequence[Sequence[str]], hint: str
-) -> list[Path]:
+def find_folder(name: str, root: Path, folders: Sequence[str], files: Sequence[Sequence[str]], hint: str) -> list[Path]:
     """Find the first folder under `root` that holds all the files of a data set.
 
     Parameters

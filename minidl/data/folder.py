@@ -91,9 +91,7 @@ class ImageFolder(Dataset):
         self.loader = loader
         if not self.root.is_dir():
             raise DataError("ImageFolder", expected="a folder", actual=f"{self.root}, which is none")
-        folders = sorted(
-            entry for entry in self.root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-        )
+        folders = sorted(entry for entry in self.root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         if not folders:
             raise DataError(
                 "ImageFolder", expected=f"one folder for each class in {self.root}", actual="no folder in it"
@@ -107,9 +105,7 @@ class ImageFolder(Dataset):
                 path for path in folder.rglob("*") if path.name.lower().endswith(endings) and path.is_file()
             )
             if not pictures:
-                raise DataError(
-                    "ImageFolder", expected=f"pictures in {folder} ({', '.join(endings)})", actual="none"
-                )
+                raise DataError("ImageFolder", expected=f"pictures in {folder} ({', '.join(endings)})", actual="none")
             self.samples += [(str(path), label) for path in pictures]
         self.targets = np.array([label for _, label in self.samples], dtype=np.int64)
 

@@ -78,9 +78,7 @@ def _read_header(file: IO[bytes], where: str) -> tuple[np.dtype, tuple[int, ...]
         )
     sizes = file.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise DataError(
-            where, expected=f"{magic[3]} sizes after the magic number", actual="the end of the file"
-        )
+        raise DataError(where, expected=f"{magic[3]} sizes after the magic number", actual="the end of the file")
     shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
     if len(shape) > 8:
         raise DataError(where, expected="at most 8 dimensions", actual=str(len(shape)))

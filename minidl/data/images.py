@@ -47,9 +47,7 @@ class ImageArrays(Dataset):
     ) -> None:
         name = type(self).__name__
         if len(data) != len(targets):
-            raise DataError(
-                name, expected="one label for each picture", actual=f"{len(data)} and {len(targets)}"
-            )
+            raise DataError(name, expected="one label for each picture", actual=f"{len(data)} and {len(targets)}")
         if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < len(classes):
             raise DataError(
                 name,

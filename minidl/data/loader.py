@@ -136,9 +136,7 @@ class DataLoader:
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
-        self.batch_sampler = (
-            BatchSampler(sampler, batch_size, drop_last) if batch_sampler is None else batch_sampler
-        )
+        self.batch_sampler = BatchSampler(sampler, batch_size, drop_last) if batch_sampler is None else batch_sampler
         self.num_workers = num_workers
         self.collate_fn = collate_fn
         self.timeout = timeout
@@ -177,11 +175,7 @@ class DataLoader:
             The state lacks an entry, or belongs to a loader with fewer batches.
         """
         wanted = {"seed", "epoch", "position"}
-        if (
-            set(state) != wanted
-            or min(int(state[key]) for key in wanted) < 0
-            or state["position"] > len(self)
-        ):
+        if set(state) != wanted or min(int(state[key]) for key in wanted) < 0 or state["position"] > len(self):
             raise DataError(
                 "DataLoader.load_state_dict",
                 expected=f"seed, epoch and a position of at most {len(self)} batches",

@@ -98,9 +98,7 @@ class _IdxImages(ImageArrays):
         self._check_content(file, content, str(path))
         array = parse_idx(content, str(path))
         if array.shape != file.shape or array.dtype != np.uint8:
-            raise DataError(
-                str(path), expected=f"uint8 of shape {file.shape}", actual=f"{array.dtype} {array.shape}"
-            )
+            raise DataError(str(path), expected=f"uint8 of shape {file.shape}", actual=f"{array.dtype} {array.shape}")
         return array
 
     def _check_content(self, file: _File, content: bytearray, where: str) -> None:

@@ -73,11 +73,13 @@ def load(path: str | os.PathLike[str]) -> Any:
     path = Path(path)
     try:
         if not path.is_file():
-            raise DataError("load", expected=f"a file at {path}", actual="nothing there" if not path.exists() else "a folder")
+            raise DataError(
+                "load", expected=f"a file at {path}", actual="nothing there" if not path.exists() else "a folder"
+            )
         if path.suffix == ".npz":
             return load_npz(path)
         with safe_open(str(path), framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, TypeError) as error:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Figures that need no display: making one, and writing it in one step. matplotlib is imported only here, when asked."""
+"""Figures that need no display: making one, and writing it in one step. matplotlib is imported when asked."""
 
 from __future__ import annotations
 

@@ -50,11 +50,16 @@ def load_npz(path: str | os.PathLike[str], max_bytes: int = 2**33) -> dict[str, 
             members = archive.infolist()
             foreign = [member.filename for member in members if not member.filename.endswith(".npy")]
             if foreign or not members:
-                raise _refusal(path, f"a member {foreign[0]!r}" if foreign else "an empty archive",
-                               "PyTorch's .pt and .pth files hold pickles, which can run any code: convert them to safetensors")  # fmt: skip
+                raise _refusal(
+                    path,
+                    f"a member {foreign[0]!r}" if foreign else "an empty archive",
+                    "PyTorch's .pt and .pth files hold pickles, which can run any code: convert to safetensors",
+                )
             declared = sum(member.file_size for member in members)
             if declared > max_bytes:
-                raise _refusal(path, f"{declared:,} bytes unpacked", f"load_npz(path, max_bytes={declared}) if it is right")
+                raise _refusal(
+                    path, f"{declared:,} bytes unpacked", f"load_npz(path, max_bytes={declared}) if it is right"
+                )
             return {member.filename[:-4]: Tensor(_array(path, member, archive.read(member))) for member in members}
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         if isinstance(error, DataError):
@@ -81,4 +86,6 @@ def _array(path: str | os.PathLike[str], member: zipfile.ZipInfo, content: bytes
         stream.seek(0)
         return np.lib.format.read_array(stream, allow_pickle=False)
     except ValueError as error:
-        raise _refusal(path, f"{member.filename}: {error}", "the file was damaged or made by another program") from error
+        raise _refusal(
+            path, f"{member.filename}: {error}", "the file was damaged or made by another program"
+        ) from error

@@ -66,9 +66,7 @@ class _BatchNorm(Module):
         count = self.num_batches_tracked
         if not self.training or count is None:
             training = self.training or count is None
-            return F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, training, 0.0, self.eps
-            )
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training, 0.0, self.eps)
         share = 1 / (count.item() + 1) if self.momentum is None else self.momentum
         y = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, True, share, self.eps)
         count.data += 1

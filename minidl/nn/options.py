@@ -43,9 +43,7 @@ def number(
         if all(fits.values()):
             return value if isinstance(value, int) else float(value)
     wanted = ", ".join(f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
-    raise OptionError(
-        where, expected=f"{option} to be a finite number {wanted}".rstrip(), actual=f"{option}={value!r}"
-    )
+    raise OptionError(where, expected=f"{option} to be a finite number {wanted}".rstrip(), actual=f"{option}={value!r}")
 
 
 def integer(where: str, option: str, value: Any, least: int | None = 1) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from minidl.errors import DeviceError
 from minidl.ops.cast import astype
 from minidl.tensor import DTypeLike, Tensor

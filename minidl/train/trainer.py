@@ -298,8 +298,12 @@ class Trainer:
             If the state lacks an entry or has other callbacks or metrics.
         """
         if not isinstance(state, Mapping) or not {"model", "optimizer", "callbacks", "metrics", "epoch"} <= set(state):
-            raise DataError("Trainer", expected="a state of Trainer.state_dict()", actual=f"{type(state).__name__} without it",
-                            hint="the file may hold weights alone: model.load_state_dict(minidl.load(path))")  # fmt: skip
+            raise DataError(
+                "Trainer",
+                expected="a state of Trainer.state_dict()",
+                actual=f"a {type(state).__name__} without its entries",
+                hint="the file may hold weights alone: model.load_state_dict(minidl.load(path))",
+            )
         parts: list[tuple[Any, Any]] = []
         for what, own, names in (
             ("callbacks", self.callbacks, [type(callback).__name__ for callback in self.callbacks]),

@@ -93,8 +93,8 @@ def _details(report: Report) -> str:
     largest = float(np.abs(found.numeric).max())
     difference = np.abs(found.analytic - found.numeric)
     return (
-        f"{text}<p>Case “{html.escape(pictured.label)}”: ∂y<sub>j</sub>/∂x<sub>i</sub>, rows are elements of the first input, "
-        f"columns of the output (at most {_LARGEST} each). Largest difference {difference.max():.1e}.</p>"
+        f"{text}<p>Case “{html.escape(pictured.label)}”: ∂y<sub>j</sub>/∂x<sub>i</sub>, rows are elements of the "
+        f"first input, columns of the output (at most {_LARGEST} each). Largest difference {difference.max():.1e}.</p>"
         '<div class="maps">'
         + _heat_map(found.analytic, largest, "analytic")
         + _heat_map(found.numeric, largest, "numeric")
@@ -105,9 +105,12 @@ def _details(report: Report) -> str:
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ddd; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; } .failed { color: #a30000; font-weight: bold; }
-summary { cursor: pointer; padding: .3rem 0; } .maps { display: flex; flex-wrap: wrap; gap: 1.5rem; } figure { margin: 0; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ddd; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.failed { color: #a30000; font-weight: bold; }
+summary { cursor: pointer; padding: .3rem 0; }
+.maps { display: flex; flex-wrap: wrap; gap: 1.5rem; } figure { margin: 0; }
 figcaption { color: #555; font-size: .85rem; }
 """
 
@@ -123,10 +126,12 @@ def write_certificate_page(reports: Sequence[Report], path: str | os.PathLike[st
         The HTML file.
     """
     failed = sum(not report.passed for report in reports)
-    verdict = "Every gradient is proven." if not failed else f'<span class="failed">{failed} operation(s) failed.</span>'
+    verdict = (
+        "Every gradient is proven." if not failed else f'<span class="failed">{failed} operation(s) failed.</span>'
+    )
     rows = "".join(
         f'<tr><td><a href="#{r.name}">{r.name}</a></td><td class="n">{r.cases}</td>'
-        f'<td>{"value" if not r.order else "1" if r.order == 1 else f"1–{r.order}"}</td>'
+        f"<td>{'value' if not r.order else '1' if r.order == 1 else f'1–{r.order}'}</td>"
         f'<td class="n">{f"{r.error:.1e}" if r.order else "–"}</td><td>{", ".join(r.backends)}</td>'
         f"<td>{'proven' if r.passed else '<span class=failed>failed</span>'}</td></tr>"
         for r in reports
@@ -139,9 +144,10 @@ def write_certificate_page(reports: Sequence[Report], path: str | os.PathLike[st
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>minidl: gradient certificate</title><style>{_STYLE}</style></head><body>"
-        f"<h1>Gradient certificate</h1><p>{verdict} {len(reports)} operations, {sum(r.cases for r in reports)} cases. Each "
-        "gradient is compared with central differences in float64, at every order shown; the error is the largest relative one.</p>"
-        "<table><thead><tr><th>operation</th><th>cases</th><th>orders</th><th>worst error</th><th>backends</th><th></th></tr>"
+        f"<h1>Gradient certificate</h1><p>{verdict} {len(reports)} operations, {sum(r.cases for r in reports)} cases. "
+        "Each gradient is compared with central differences in float64, at every order shown; the error is the largest "
+        "relative one.</p><table><thead><tr><th>operation</th><th>cases</th><th>orders</th><th>worst error</th>"
+        "<th>backends</th><th></th></tr>"
         f"</thead><tbody>{rows}</tbody></table><h2>Analytic against numeric</h2>"
         "<p>Orange is positive, blue negative, white zero. Point at a square to read its value.</p>"
         f"{details}"

@@ -36,9 +36,7 @@ def write_mnist(folder, packed=True, images=IMAGES, labels=LABELS, dot=False):
     for name, array in (("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)):
         content = idx_bytes(array)
         name = name.replace("-idx", ".idx") if dot else name
-        (folder / (f"{name}.gz" if packed else name)).write_bytes(
-            gzip.compress(content) if packed else content
-        )
+        (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
 
 
 def small_cifar(dataset):

@@ -184,9 +184,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
 
 
 def test_nothing_is_fetched_unasked(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        urllib.request, "urlopen", lambda *arguments, **options: pytest.fail("went to the network")
-    )
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *arguments, **options: pytest.fail("went to the network"))
     for dataset in (MNIST, FashionMNIST, CIFAR10):
         with pytest.raises(DataError, match="download=True"):
             dataset(tmp_path)
@@ -219,8 +217,7 @@ def test_download_of_fashion_mnist_is_compared_with_the_packed_checksum(server, 
     def with_checksums(change):
         return {
             True: tuple(
-                file._replace(packed_sha256=hashlib.sha256(packed[file.name] + change).hexdigest())
-                for file in files
+                file._replace(packed_sha256=hashlib.sha256(packed[file.name] + change).hexdigest()) for file in files
             )
         }
 

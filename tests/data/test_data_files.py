@@ -33,9 +33,7 @@ from minidl.errors import DataError
 
 @given(
     st.sampled_from(list(CODES)).flatmap(
-        lambda code: st_np.arrays(
-            np.dtype(code), st_np.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)
-        )
+        lambda code: st_np.arrays(np.dtype(code), st_np.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4))
     ),
     st.booleans(),
 )
@@ -222,9 +220,7 @@ def test_cifar100(tmp_path):
     np.testing.assert_array_equal(dataset.data, pictures)
     assert dataset.targets.tolist() == [99, 1, 0] and dataset.coarse_targets.tolist() == [19, 0, 7]
     assert (
-        len(dataset.classes) == 100
-        and len(set(dataset.classes)) == 100
-        and dataset.classes == sorted(dataset.classes)
+        len(dataset.classes) == 100 and len(set(dataset.classes)) == 100 and dataset.classes == sorted(dataset.classes)
     )
     assert len(dataset.coarse_classes) == 20
     for labels, told in ([[20, 3], "groups from 0 to 19"], [[1, 100], "labels from 0 to 99"]):
@@ -277,9 +273,7 @@ needs_data = pytest.mark.skipif(
 
 
 @needs_data
-@pytest.mark.parametrize(
-    ("train", "count", "first"), [(True, 60000, [5, 0, 4, 1, 9]), (False, 10000, [7, 2, 1, 0, 4])]
-)
+@pytest.mark.parametrize(("train", "count", "first"), [(True, 60000, [5, 0, 4, 1, 9]), (False, 10000, [7, 2, 1, 0, 4])])
 def test_real_mnist(train, count, first):
     digits = MNIST(train=train)
     assert digits.data.shape == (count, 28, 28) and digits.data.dtype == np.uint8

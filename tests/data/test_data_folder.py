@@ -78,9 +78,7 @@ def test_digits():
     assert train.data.dtype == np.uint8 and train.data.shape[1:] == (8, 8) and train.data.max() == 255
     both = np.concatenate([train.data, test.data]).reshape(1797, -1)
     rescaled = np.rint(bundle.data * 255 / 16).astype(np.uint8)
-    assert sorted(map(bytes, both)) == sorted(
-        map(bytes, rescaled)
-    )  # every digit once, in one part or the other
+    assert sorted(map(bytes, both)) == sorted(map(bytes, rescaled))  # every digit once, in one part or the other
     np.testing.assert_allclose(np.bincount(test.targets) / np.bincount(train.targets), 0.25, atol=0.01)
     row = np.flatnonzero((rescaled == test.data[7].ravel()).all(axis=1))
     assert test.targets[7] in bundle.target[row]

@@ -53,9 +53,7 @@ def test_sequential_batches():
     assert [b.tolist() for b in DataLoader(range(7), 3, drop_last=True)] == [[0, 1, 2], [3, 4, 5]]
 
 
-@given(
-    size=st.integers(0, 30), batch_size=st.integers(1, 8), drop_last=st.booleans(), seed=st.integers(0, 2**63)
-)
+@given(size=st.integers(0, 30), batch_size=st.integers(1, 8), drop_last=st.booleans(), seed=st.integers(0, 2**63))
 def test_every_item_once(size, batch_size, drop_last, seed):
     loader = DataLoader(range(size), batch_size, shuffle=True, drop_last=drop_last, seed=seed)
     batches = [batch.tolist() for batch in loader]
@@ -223,9 +221,7 @@ def test_own_samplers():
 
 
 def test_collate_fn_gets_the_items_and_its_result_is_left_alone():
-    loader = DataLoader(
-        TensorDataset(np.arange(4)), 2, collate_fn=lambda items: [int(item[0]) for item in items]
-    )
+    loader = DataLoader(TensorDataset(np.arange(4)), 2, collate_fn=lambda items: [int(item[0]) for item in items])
     assert list(loader) == [[0, 1], [2, 3]]
 
 

@@ -112,10 +112,7 @@ def test_to_tensor():
     assert x.shape == (3, 4, 5) and x.dtype == np.float32
     np.testing.assert_array_equal(x.data, image.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
     assert T.ToTensor()(image[:, :, 0]).shape == (1, 4, 5)
-    assert (
-        T.ToTensor()(np.full((2, 2), 7.0)).data.max() == 7
-        and T.ToTensor()(np.zeros((2, 2))).dtype == np.float64
-    )
+    assert T.ToTensor()(np.full((2, 2), 7.0)).data.max() == 7 and T.ToTensor()(np.zeros((2, 2))).dtype == np.float64
     image[...] = 0
     assert x.data.max() > 0  # a copy
     with pytest.raises(DTypeError, match="once"):
@@ -302,9 +299,7 @@ def test_affine_matrix_against_points_moved_by_hand():
             [np.sin(a - sy) / np.cos(sy), -np.sin(a - sy) * np.tan(sx) / np.cos(sy) + np.cos(a)],
         ]
     )
-    np.testing.assert_allclose(
-        affine_matrix((0, 0), 30, scale=1.5, shear=(10, 20))[:2, :2], expected, atol=1e-12
-    )
+    np.testing.assert_allclose(affine_matrix((0, 0), 30, scale=1.5, shear=(10, 20))[:2, :2], expected, atol=1e-12)
 
 
 def test_random_affine_translates_by_whole_pixels_and_fills():
@@ -372,9 +367,7 @@ def test_brightness_contrast_saturation():
     np.testing.assert_allclose(T.ColorJitter(brightness=(0.5, 0.5))(image), image / 2, rtol=1e-6)
     np.testing.assert_array_equal(T.ColorJitter(brightness=(9, 9))(random_picture(3, 3) | 128), 255)
     np.testing.assert_allclose(T.ColorJitter()(image), image, rtol=1e-12)
-    np.testing.assert_array_equal(
-        T.ColorJitter(saturation=1, hue=0.5)(random_picture(3, 3)), random_picture(3, 3)
-    )
+    np.testing.assert_array_equal(T.ColorJitter(saturation=1, hue=0.5)(random_picture(3, 3)), random_picture(3, 3))
 
 
 @given(pictures, st.integers(0, 1000))

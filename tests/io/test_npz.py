@@ -14,8 +14,13 @@ from minidl.io import load_npz
 
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
 def test_arrays_come_back(tmp_path, write):
-    arrays = {"w": np.arange(6.0, dtype=np.float32).reshape(2, 3), "n": np.array(3), "f": np.asfortranarray(np.eye(3)[:, :2]),
-              "none": np.zeros((0, 2)), "big": np.arange(3, dtype=">i4")}  # fmt: skip
+    arrays = {
+        "w": np.arange(6.0, dtype=np.float32).reshape(2, 3),
+        "n": np.array(3),
+        "f": np.asfortranarray(np.eye(3)[:, :2]),
+        "none": np.zeros((0, 2)),
+        "big": np.arange(3, dtype=">i4"),
+    }
     write(tmp_path / "a.npz", **arrays)
     back = minidl.load(tmp_path / "a.npz")
     assert back.keys() == arrays.keys()

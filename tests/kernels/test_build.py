@@ -121,7 +121,10 @@ def test_a_missing_compiler_leaves_an_install_without_kernels(tmp_path):
     result = subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", f"--build-lib={tmp_path}", f"--build-temp={tmp_path}"],
         env=os.environ | {"CC": "/nonexistent/compiler", "MINIDL_KERNELS": ""},
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode == 0, result.stderr
     assert "no working C compiler" in result.stderr
@@ -132,6 +135,9 @@ def test_a_required_compiler_that_is_missing_is_an_error(tmp_path):
     result = subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", f"--build-lib={tmp_path}", f"--build-temp={tmp_path}"],
         env=os.environ | {"CC": "/nonexistent/compiler", "MINIDL_KERNELS": "require"},
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode != 0

@@ -17,7 +17,7 @@ import pytest
 
 from minidl import _kernels
 
-ROOT = Path(__file__).parents[2]
+PACKAGE = Path(_kernels.__file__).parents[1]
 
 # Of NumPy's speed. The plain variant has SSE's four floats a vector where NumPy may use sixteen.
 LEAST = {"v4": 0.25, "v3": 0.25, "baseline": 0.1}
@@ -73,14 +73,13 @@ def variants() -> list[str]:
 @pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer's build is slow on purpose")
 @pytest.mark.parametrize("case", ["product", "product in float64", "convolution", "input gradient", "weight gradient"])
 @pytest.mark.parametrize("variant", variants())
-def test_the_micro_kernel_is_vectorised(variant, case):
-    one_thread = dict.fromkeys(
-        ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-    )
+def test_the_micro_kernel_is_vectorised(variant, case, tmp_path):
+    threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    environment = {**dict.fromkeys(threads, "1"), "MINIDL_ISA": variant, "MINIDL_KERNELS": "require"}
     result = subprocess.run(
         [sys.executable, "-c", RACE, case, str(LEAST[variant])],
-        env=os.environ | one_thread | {"MINIDL_ISA": variant, "MINIDL_KERNELS": "require"},
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        env={**os.environ, **environment, "PYTHONPATH": str(PACKAGE.parent)},
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     ratio = float(result.stdout)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernel_layouts import arrays, assert_sums_close, dtypes
 
 from minidl._kernels import isa, kernels, set_num_threads
 from minidl.errors import DTypeError, ShapeError
-from kernel_layouts import arrays, assert_sums_close, dtypes
 
 # Around the sizes of tiles and panels, around a block of 256 terms, and 0.
 sizes = st.sampled_from((0, 1, 2, 3, 4, 5, 8, 13, 14, 15, 23, 24, 25, 31, 32, 33, 65, 100))
@@ -30,7 +30,16 @@ def test_matmul_of_any_layout(data, m, k, n, dtype):
 
 
 stacks = st.sampled_from(
-    [((3,), (3,)), ((), (4,)), ((4,), ()), ((2, 1), (3,)), ((1,), (5,)), ((2, 3), (1, 3)), ((0,), (1,)), ((2, 1, 3), (4, 1))]
+    [
+        ((3,), (3,)),
+        ((), (4,)),
+        ((4,), ()),
+        ((2, 1), (3,)),
+        ((1,), (5,)),
+        ((2, 3), (1, 3)),
+        ((0,), (1,)),
+        ((2, 1, 3), (4, 1)),
+    ]
 )
 
 

@@ -329,5 +329,3 @@ def test_repr():
         "Scaled(\n  factor=2\n  (inner): Sequential(\n    (0): Linear(in_features=1, out_features=2, bias=True)\n  )\n)"
     )
     assert repr(nn.Parameter([1.0])) == "Parameter containing:\ntensor([1.], requires_grad=True)"
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from minidl._kernels import kernels
 from minidl.backends.reference.base import Array
@@ -66,7 +67,7 @@ class UpdateMixin(Update):
         options = (step, lr, beta1, beta2, eps, weight_decay, decoupled, maximize)
         rest = kernels.update.adam(*arrays, *options)
         if rest:
-            super().adam_update(*[_pick(each, rest) for each in arrays], *options)
+            super().adam_update(*[_pick(each, rest) for each in arrays], *options)  # type: ignore[call-arg]  # counted
 
     def rmsprop_update(
         self,
@@ -86,7 +87,7 @@ class UpdateMixin(Update):
         options = (lr, alpha, eps, weight_decay, momentum, maximize)
         rest = kernels.update.rmsprop(*arrays, *options)
         if rest:
-            super().rmsprop_update(*[_pick(each, rest) for each in arrays], *options)
+            super().rmsprop_update(*[_pick(each, rest) for each in arrays], *options)  # type: ignore[call-arg]  # counted
 
     def adagrad_update(
         self,
@@ -104,7 +105,7 @@ class UpdateMixin(Update):
         options = (step, lr, lr_decay, weight_decay, eps, maximize)
         rest = kernels.update.adagrad(*arrays, *options)
         if rest:
-            super().adagrad_update(*[_pick(each, rest) for each in arrays], *options)
+            super().adagrad_update(*[_pick(each, rest) for each in arrays], *options)  # type: ignore[call-arg]  # counted
 
     def grad_norm(self, grads: Arrays, norm_type: float) -> float:
         if norm_type not in _MEASURED or not all(map(kernels.arrays.alike, grads)):
@@ -117,5 +118,5 @@ class UpdateMixin(Update):
             super().scale_(_pick(arrays, rest), factor)
 
 
-def _pick(arrays: Sequence[Array] | None, positions: list[int]) -> list[Array] | None:
+def _pick(arrays: Sequence[Array] | None, positions: list[int]) -> Any:
     return None if arrays is None else [arrays[i] for i in positions]

@@ -118,9 +118,7 @@ class RandomAffine(Transform):
         self.degrees = span("RandomAffine", "degrees", degrees)
         self.translate = (0.0, 0.0) if translate is None else (float(translate[0]), float(translate[1]))
         if not all(0 <= share <= 1 for share in self.translate):
-            raise OptionError(
-                "RandomAffine", expected="translate shares within 0...1", actual=repr(translate)
-            )
+            raise OptionError("RandomAffine", expected="translate shares within 0...1", actual=repr(translate))
         self.scale = (1.0, 1.0) if scale is None else span("RandomAffine", "scale", scale)
         if not self.scale[0] > 0:
             raise OptionError("RandomAffine", expected="a scale (low, high) with 0 < low", actual=repr(scale))

@@ -93,9 +93,7 @@ def pixels_of(image: Any, where: str) -> tuple[np.ndarray, Restore]:
         _check_dimensions(image, where, "(C, H, W) or (H, W) for a Tensor")
         if image.ndim == 2:
             return image.data[:, :, None], lambda pixels: Tensor(np.ascontiguousarray(pixels[:, :, 0]))
-        return np.moveaxis(image.data, 0, -1), lambda pixels: Tensor(
-            np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-        )
+        return np.moveaxis(image.data, 0, -1), lambda pixels: Tensor(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
     if isinstance(image, np.ndarray):
         _check_dimensions(image, where, "(H, W) or (H, W, C) for an array")
         if image.ndim == 2:

@@ -28,9 +28,7 @@ class Grayscale(Transform):
 
     def __init__(self, num_output_channels: int = 1) -> None:
         if num_output_channels not in (1, 3):
-            raise OptionError(
-                "Grayscale", expected="1 or 3 output channels", actual=repr(num_output_channels)
-            )
+            raise OptionError("Grayscale", expected="1 or 3 output channels", actual=repr(num_output_channels))
         self.num_output_channels = num_output_channels
 
     def __call__(self, image: Any) -> Any:

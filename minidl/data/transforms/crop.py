@@ -52,9 +52,7 @@ class Resize(Transform):
         pixels, restore = pixels_of(image, "Resize")
         height, width = pixels.shape[:2]
         if min(height, width) == 0:
-            raise ShapeError(
-                "Resize", expected="a picture of at least one pixel", actual=f"{height} x {width}"
-            )
+            raise ShapeError("Resize", expected="a picture of at least one pixel", actual=f"{height} x {width}")
         if isinstance(self.size, tuple):
             size = pair("Resize", self.size)
         elif height <= width:
@@ -214,13 +212,9 @@ class RandomErasing(Transform):
     ) -> None:
         self.p = check_probability("RandomErasing", p)
         if not 0 <= scale[0] <= scale[1] <= 1:
-            raise OptionError(
-                "RandomErasing", expected="a scale (low, high) within 0...1", actual=repr(scale)
-            )
+            raise OptionError("RandomErasing", expected="a scale (low, high) within 0...1", actual=repr(scale))
         if not 0 < ratio[0] <= ratio[1]:
-            raise OptionError(
-                "RandomErasing", expected="a ratio (low, high) with 0 < low", actual=repr(ratio)
-            )
+            raise OptionError("RandomErasing", expected="a ratio (low, high) with 0 < low", actual=repr(ratio))
         if isinstance(value, str) and value != "random":
             raise OptionError("RandomErasing", expected='a number, a colour or "random"', actual=repr(value))
         self.scale, self.ratio, self.value = scale, ratio, value
@@ -251,16 +245,12 @@ class RandomErasing(Transform):
         if pixels.dtype.kind == "f":
             return current_generator().normal(size=shape)
         limits = np.iinfo(pixels.dtype)
-        return current_generator().integers(
-            limits.min, limits.max, size=shape, endpoint=True, dtype=pixels.dtype
-        )
+        return current_generator().integers(limits.min, limits.max, size=shape, endpoint=True, dtype=pixels.dtype)
 
 
 def _border(where: str, padding: int | Sequence[int] | None) -> list[int]:
     """Padding as [left, top, right, bottom]."""
-    numbers = (
-        [0] if padding is None else [padding] if isinstance(padding, (int, np.integer)) else list(padding)
-    )
+    numbers = [0] if padding is None else [padding] if isinstance(padding, (int, np.integer)) else list(padding)
     if len(numbers) not in (1, 2, 4) or min(numbers) < 0:
         raise OptionError(where, expected="a padding of 1, 2 or 4 numbers >= 0", actual=repr(padding))
     return [int(number) for number in numbers * (4 // len(numbers))]
