@@ -145,7 +145,7 @@ def arange(
     Examples
     --------
     >>> arange(1, 2, 0.25)
-    tensor([1.0000, 1.2500, 1.5000, 1.7500])
+    tensor([1.  , 1.25, 1.5 , 1.75])
     """
     if end is None:
         start, end = 0, start

@@ -146,7 +146,7 @@ def div(a: Any, b: Any) -> Any:
     --------
     >>> import minidl
     >>> div(minidl.tensor([1, 2]), 4)
-    tensor([0.2500, 0.5000])
+    tensor([0.25, 0.5 ])
     """
     a, b = promote(a, b)
     return Div()(floating(a), floating(b))

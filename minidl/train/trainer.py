@@ -58,6 +58,7 @@ class Trainer:
     >>> import minidl
     >>> from minidl import nn, optim
     >>> from minidl.data import DataLoader, TensorDataset
+    >>> from minidl.train import Accuracy, Trainer
     >>> _ = minidl.manual_seed(0)
     >>> x = minidl.randn(64, 2)
     >>> data = DataLoader(TensorDataset(x, (x.sum(1) > 0).astype("int64")), batch_size=16, shuffle=True)
