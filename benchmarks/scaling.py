@@ -37,7 +37,9 @@ def measure_threads(arena: Arena, selected: Callable[[str], bool], show: Callabl
     """Speed-up from one thread to all of them, for both; and whether minidl's results are the same to the last bit."""
     settings = arena.settings
     threads = settings.threads
-    rows = []
+    rows: list[Row] = []
+    if threads == 1:  # one against one would prove nothing
+        return rows
     for case in (case for case in CASES if not (settings.quick and "ResNet" in case.name)):
         name = f"{case.name}: 1 to {threads} threads"
         if not selected(name):

@@ -80,8 +80,8 @@ cdef int sliding_axis(Axis* axis, Py_ssize_t n, Py_ssize_t size, Py_ssize_t kern
 cdef int adaptive_axis(Axis* axis, Py_ssize_t n, Py_ssize_t size, str where) except -1:
     """`size` windows that cover n pixels."""
     cdef Py_ssize_t i
-    if size > 0 and n < 1:
-        raise ShapeError(where, expected="an input of at least one pixel", actual="none")
+    if (size > 0 and n < 1) or n > 2 ** 31:
+        raise ShapeError(where, expected="an input of at least one pixel, and at most 2**31", actual=str(n))
     new_axis(axis, size, where)
     axis.step = 1
     for i in range(size):
@@ -359,7 +359,7 @@ cdef int mean_plane(const real* x__hw, Py_ssize_t w, Axis rows, Axis columns, re
     cdef const real* row
     cdef real s
     if rows.size * columns.size == 1 and columns.count[0] == w and rows.count[0] * w <= 4096:
-        y[0] = total(x__hw + rows.start[0] * w, rows.count[0] * w) / <real>(rows.divisor[0] * columns.divisor[0])
+        y[0] = total(x__hw + rows.start[0] * w, rows.count[0] * w) / (<real>rows.divisor[0] * <real>columns.divisor[0])
         return 0                                             # one window, no gaps: the mean of a whole plane
     for oh in range(rows.size):
         row = x__hw + rows.start[oh] * w
@@ -373,7 +373,7 @@ cdef int mean_plane(const real* x__hw, Py_ssize_t w, Axis rows, Axis columns, re
             s = 0
             for j in range(columns.start[ow], columns.start[ow] + columns.count[ow]):
                 s += sums__w[j]
-            y[ow] = s / <real>(rows.divisor[oh] * columns.divisor[ow])
+            y[ow] = s / (<real>rows.divisor[oh] * <real>columns.divisor[ow])
         y += columns.size
     return 0
 
@@ -388,7 +388,7 @@ cdef int mean_grad_plane(const real* g, Py_ssize_t h, Py_ssize_t w, Axis rows, A
     for oh in range(rows.size):
         memset(shares__w, 0, w * sizeof(real))
         for ow in range(columns.size):
-            share = g[ow] / <real>(rows.divisor[oh] * columns.divisor[ow])
+            share = g[ow] / (<real>rows.divisor[oh] * <real>columns.divisor[ow])
             for j in range(columns.start[ow], columns.start[ow] + columns.count[ow]):
                 shares__w[j] += share
         row = dx__hw + rows.start[oh] * w
