@@ -46,6 +46,7 @@ from minidl.creation import (
 )
 from minidl.gradcheck import gradcheck
 from minidl.io import load, save
+from minidl.memory import empty_cache, memory_stats, set_memory_limit
 from minidl.op import Op
 from minidl.ops import (
     abs,
@@ -254,6 +255,7 @@ __all__ = [
     "elu",
     "embedding",
     "empty",
+    "empty_cache",
     "empty_like",
     "enable_grad",
     "eq",
@@ -323,6 +325,7 @@ __all__ = [
     "max_pool2d",
     "maximum",
     "mean",
+    "memory_stats",
     "min",
     "minimum",
     "movedim",
@@ -361,6 +364,7 @@ __all__ = [
     "save",
     "scatter_add",
     "set_default_dtype",
+    "set_memory_limit",
     "set_num_threads",
     "set_rng_state",
     "show_config",

@@ -8,9 +8,10 @@ without recursion, and a chain of 100,000 operations is no deeper than one of tw
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -125,9 +126,12 @@ def backward(
     """
     seeds = _seed([tensor], [gradient], create_graph, "backward")
     retain = create_graph if retain_graph is None else retain_graph
-    gathered = _walk(seeds, None, create_graph, retain)
-    for leaf, value, owned in gathered.values():
-        _accumulate(leaf, _run_hooks(leaf._hooks, value), owned and not leaf._hooks, create_graph)
+    with _recording(create_graph):
+        gathered = _walk(seeds, None, create_graph, retain)
+        # All hooks run before the first grad changes: one that raises leaves everything as it was.
+        found = [(leaf, _run_hooks(leaf._hooks, value), owned) for leaf, value, owned in gathered.values()]
+        for leaf, value, owned in found:
+            _accumulate(leaf, value, owned and not leaf._hooks, create_graph)
 
 
 def grad(
@@ -168,35 +172,53 @@ def grad(
     >>> y.item()
     48.0
     """
-    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    outputs = [outputs] if isinstance(outputs, Tensor) else _listed("outputs", outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else _listed("inputs", inputs)
     weights = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(outputs)
     for tensor in inputs:
-        if not tensor.requires_grad:
-            raise GraphError("grad", expected="inputs that require a gradient", actual="requires_grad=False",
+        if not isinstance(tensor, Tensor) or not tensor.requires_grad:
+            raise GraphError("grad", expected="inputs that require a gradient",
+                             actual=f"a {type(tensor).__name__} that requires none",
                              hint="x.requires_grad_() before computing the outputs")  # fmt: skip
     seeds = _seed(outputs, weights, create_graph, "grad")
     retain = create_graph if retain_graph is None else retain_graph
-    gathered = _walk(seeds, inputs, create_graph, retain)
     results: list[Tensor | None] = []
-    for tensor in inputs:
-        key = _key(tensor)
-        if key not in gathered:
-            if not allow_unused:
-                raise GraphError("grad", expected="inputs on which the outputs depend",
-                                 actual=f"input {len(results)} of shape {tensor.shape} is not used",
-                                 hint="allow_unused=True gives None for it")  # fmt: skip
-            results.append(None)
-            continue
-        _, value, owned = gathered[key]
-        hooks = tensor._hooks if tensor.op is None else None
-        value = _run_hooks(hooks, value)
-        results.append(value if isinstance(value, Tensor) else Tensor.of(value if owned else np.array(value)))
+    with _recording(create_graph):
+        gathered = _walk(seeds, inputs, create_graph, retain)
+        for tensor in inputs:
+            key = _key(tensor)
+            if key not in gathered:
+                if not allow_unused:
+                    raise GraphError("grad", expected="inputs on which the outputs depend",
+                                     actual=f"input {len(results)} of shape {tensor.shape} is not used",
+                                     hint="allow_unused=True gives None for it")  # fmt: skip
+                results.append(None)
+                continue
+            _, value, owned = gathered[key]
+            value = _run_hooks(tensor._hooks, value)
+            results.append(_own(tensor, value, owned and not tensor._hooks, create_graph))
+            gathered[key] = (None, value, False)  # the same input may be asked for again
+        for retaining, value, _ in gathered.values():
+            if retaining is not None and retaining.op is not None:
+                _accumulate(retaining, value, False, create_graph)
     return tuple(results)
 
 
+@contextlib.contextmanager
+def _recording(create_graph: bool) -> Iterator[None]:
+    """Record what backward computes, or not. An infinite slope (sqrt at 0) is a result, nothing to warn of."""
+    with enable_grad() if create_graph else no_grad(), np.errstate(all="ignore"):
+        yield
+
+
+def _listed(what: str, values: Any) -> list[Tensor]:
+    if not isinstance(values, Iterable):
+        raise GraphError("grad", expected=f"{what} that are a Tensor or several", actual=f"a {type(values).__name__}")
+    return list(values)
+
+
 def _key(tensor: Tensor) -> Any:
-    return id(tensor) if tensor.op is None else (tensor.op, tensor.index)
+    return id(tensor) if tensor.edge is None else tensor.edge[:2]
 
 
 def _seed(outputs: list[Tensor], weights: list[Any], create_graph: bool, name: str) -> list[tuple[Tensor, Any]]:
@@ -236,7 +258,6 @@ def _seed(outputs: list[Tensor], weights: list[Any], create_graph: bool, name: s
     return seeds
 
 
-@np.errstate(all="ignore")  # an infinite or undefined slope (sqrt at 0) is a result, no reason to warn
 def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_graph: bool, retain: bool) -> Any:
     """Carry gradients from the seeds back to the targets (None: to every leaf).
 
@@ -248,60 +269,76 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
     gathered: dict[Any, tuple[Tensor | None, Any, bool]] = {}
     heap: list[tuple[int, Op]] = []
 
-    def deliver(edge: Any, value: Any, owned: bool) -> None:
-        if isinstance(edge, Tensor):
-            key = id(edge)
-            if key in gathered:
-                gathered[key] = (edge, gathered[key][1] + value, True)
-            else:
-                gathered[key] = (edge, value, owned)
-            return
-        op, index = edge
-        if op not in pending:
-            pending[op] = [None] * len(op.shapes)
-            heapq.heappush(heap, (-op.seq, op))
-        waiting = pending[op]
-        waiting[index] = value if waiting[index] is None else waiting[index] + value
+    anomaly = grad_mode.anomaly
 
-    previous = grad_mode.enabled
-    grad_mode.enabled = create_graph
-    try:
-        for output, value in seeds:
-            deliver(output if output.op is None else (output.op, output.index), value, False)
-        while heap:
-            _, op = heapq.heappop(heap)
-            grads = _finish(op, pending.pop(op), create_graph)
-            if wanted is not None:
-                for index, value in enumerate(grads):
-                    if (op, index) in wanted:
-                        gathered[op, index] = (None, value, False)
-                if op not in useful:  # type: ignore[operator]  # a set whenever wanted is one
-                    continue
-            edges = op.edges
-            assert edges is not None
-            ready = op.restore(create_graph)
-            ready.needs = tuple([_leads_on(edge, wanted, useful) for edge in edges])
-            results = ready.backward(*grads)
-            if not isinstance(results, tuple):
-                results = (results,)
+    def deliver(edge: Any, value: Any) -> None:
+        """Add to the gradient of an operation's output."""
+        op, index, _ = edge
+        waiting = pending.get(op)
+        if waiting is None:
+            pending[op] = waiting = [None] * (len(op._outputs) or 1)
+            heapq.heappush(heap, (-op.seq, op))
+        before = waiting[index]
+        waiting[index] = value if before is None else before + value
+
+    for output, value in seeds:
+        if output.edge is not None:
+            deliver(output.edge, value)
+        else:
+            _gather(gathered, output, value, False)
+    while heap:
+        op = heapq.heappop(heap)[1]
+        grads = pending.pop(op)
+        if op._outputs or op._hooks or op._retained:
+            grads = _finish(op, grads, create_graph, gathered)
+        if wanted is not None:
+            for index, value in enumerate(grads):
+                if (op, index) in wanted:
+                    gathered[op, index] = (None, value, False)
+            if op not in useful:  # type: ignore[operator]  # a set whenever wanted is one
+                continue
+        edges = op.edges
+        assert edges is not None
+        needs = None if wanted is None else tuple([_leads_on(edge, wanted, useful) for edge in edges])
+        ready = op.restore(create_graph, needs)
+        results = ready.backward(*grads)
+        if type(results) is not tuple:
+            results = tuple(results) if type(results) is list else (results,)
+        if len(results) != len(edges) or anomaly:
             _check_results(op, edges, results, grads)
-            kept = [*grads, *ready.saved] if ready.saved else grads
-            for i, (edge, value) in enumerate(zip(edges, results, strict=True)):
-                if edge is None or value is None or not ready.needs[i]:
-                    continue
-                owned = isinstance(edge, Tensor) and _is_fresh(value, kept, results, i)
-                deliver(edge, value, owned)
-            if not retain:
-                op.free()
-    finally:
-        grad_mode.enabled = previous
+        for value, edge, needed in zip(results, edges, ready.needs):  # noqa: B905 - of equal length, and strict is slow
+            if value is None or not needed:
+                continue
+            shape = edge.data.shape if isinstance(edge, Tensor) else edge[2]  # type: ignore[index]  # needed: not None
+            if getattr(value, "shape", None) != shape:
+                _refuse_shape(op, results, value, shape)
+            if not isinstance(edge, Tensor):
+                deliver(edge, value)
+            else:
+                owned = id(edge) not in gathered and _is_fresh(value, results, grads, ready.saved)
+                _gather(gathered, edge, value, owned)
+        if not retain:
+            op.free()
     return gathered
+
+
+def _gather(gathered: dict[Any, Any], leaf: Tensor, value: Any, owned: bool) -> None:
+    """Add to the gradient of a leaf: into the same memory from the second sum on."""
+    key = id(leaf)
+    if key not in gathered:
+        gathered[key] = (leaf, value, owned)
+        return
+    _, total, owned = gathered[key]
+    if owned and type(total) is np.ndarray:
+        np.add(total, value, out=total)
+    else:
+        gathered[key] = (leaf, total + value, True)
 
 
 def _leads_on(edge: Any, wanted: Any, useful: Any) -> bool:
     if edge is None or wanted is None:
         return edge is not None
-    return id(edge) in wanted if isinstance(edge, Tensor) else edge in wanted or edge[0] in useful
+    return id(edge) in wanted if isinstance(edge, Tensor) else edge[:2] in wanted or edge[0] in useful
 
 
 def _useful(outputs: list[Tensor], wanted: dict[Any, Tensor]) -> set[Op]:
@@ -320,15 +357,15 @@ def _useful(outputs: list[Tensor], wanted: dict[Any, Tensor]) -> set[Op]:
     return useful
 
 
-def _finish(op: Op, grads: list[Any], create_graph: bool) -> list[Any]:
-    """The complete gradients of an operation's outputs: zeros where none came, hooks run, kept where asked."""
+def _finish(op: Op, grads: list[Any], create_graph: bool, gathered: dict[Any, Any]) -> list[Any]:
+    """The complete gradients of an operation's outputs: zeros where none came, hooks run, gathered where retained."""
     for index, value in enumerate(grads):
         if value is None:
-            dtype = op._templates[index]
+            shape, dtype = op._outputs[index]
             if dtype.kind != "f":
                 continue
             like = next(g for g in grads if g is not None)
-            zeros = backend_of(like.data if create_graph else like).xp.zeros(op.shapes[index], dtype)
+            zeros = backend_of(like.data if create_graph else like).xp.zeros(shape, dtype)
             grads[index] = Tensor.of(zeros) if create_graph else zeros
         elif op._hooks and index in op._hooks:
             hooked = _run_hooks(op._hooks[index], value)
@@ -336,15 +373,20 @@ def _finish(op: Op, grads: list[Any], create_graph: bool) -> list[Any]:
         if op._retained and index in op._retained:
             tensor = op._retained[index]()
             if tensor is not None:
-                _accumulate(tensor, grads[index], False, create_graph)
+                gathered[id(tensor)] = (tensor, grads[index], False)
     return grads
 
 
 def _run_hooks(hooks: list[Any] | None, value: Any) -> Any:
     for hook in list(hooks or ()):
-        tensor = value if isinstance(value, Tensor) else Tensor.of(value)
+        tensor = value if isinstance(value, Tensor) else Tensor.of(np.asarray(value))
         replaced = hook(tensor)
-        value = tensor if replaced is None else replaced
+        if replaced is not None and (not isinstance(replaced, Tensor) or replaced.shape != tensor.shape):
+            raise GraphError(
+                "register_hook", expected=f"a hook that returns None or a Tensor of shape {tensor.shape}",
+                actual=f"a {type(replaced).__name__} of shape {np.shape(replaced)}",
+            )  # fmt: skip
+        value = tensor if replaced is None else replaced.astype(tensor.dtype)
     return value
 
 
@@ -354,54 +396,57 @@ def _check_results(op: Op, edges: Sequence[Any], results: tuple[Any, ...], grads
             f"{op.name}.backward", expected=f"{len(edges)} gradients, one for each input", actual=f"{len(results)}",
             hint="return None for inputs that have no gradient",
         )  # fmt: skip
-    for i, (edge, value) in enumerate(zip(edges, results, strict=True)):
-        if edge is None or value is None:
-            continue
-        shape = edge.shape if isinstance(edge, Tensor) else edge[0].shapes[edge[1]]
-        if np.shape(value) != shape:
-            raise ShapeError(
-                f"{op.name}.backward",
-                expected=f"a gradient of shape {shape} for input {i}",
-                actual=f"shape {np.shape(value)}",
-                hint="sum over the axes that forward broadcast: minidl.sum_to(gradient, shape)",
-            )
-    if grad_mode.anomaly:
-        arrays = [v.data if isinstance(v, Tensor) else v for v in results]
-        incoming = [g.data if isinstance(g, Tensor) else g for g in grads]
-        if all_finite(incoming) and not all_finite(arrays):
-            raise AnomalyError(
-                op.name,
-                expected="finite gradients from finite gradients",
-                actual=f"{describe_nonfinite(arrays)} in the backward pass",
-                hint=f"computed at {op.line or 'a line that ran outside detect_anomaly()'}",
-            )
+    arrays = [v.data if isinstance(v, Tensor) else v for v in results]
+    incoming = [g.data if isinstance(g, Tensor) else g for g in grads]
+    if all_finite(incoming) and not all_finite(arrays):
+        raise AnomalyError(
+            op.name,
+            expected="finite gradients from finite gradients",
+            actual=f"{describe_nonfinite(arrays)} in the backward pass",
+            hint=f"computed at {op.line or 'a line that ran outside detect_anomaly()'}",
+        )
 
 
-def _is_fresh(value: Any, kept: Any, results: tuple[Any, ...], i: int) -> bool:
+def _refuse_shape(op: Op, results: tuple[Any, ...], value: Any, shape: tuple[int, ...] | None) -> None:
+    number = next(i for i, result in enumerate(results) if result is value)
+    raise ShapeError(
+        f"{op.name}.backward",
+        expected=f"a gradient of shape {shape} for input {number}",
+        actual=f"shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}",
+        hint="sum over the axes that forward broadcast: minidl.sum_to(gradient, shape)",
+    )
+
+
+def _is_fresh(value: Any, results: tuple[Any, ...], grads: list[Any], saved: Any) -> bool:
     """Whether a gradient's memory belongs to no one else, so that a leaf may take it without a copy."""
-    if isinstance(value, Tensor) or isinstance(value, np.generic) or value.base is not None:
+    if type(value) is not np.ndarray or value.base is not None:
         return False
-    return not any(value is other for other in kept) and not any(value is other for other in results[:i])
+    holders = sum([value is other for other in (*results, *grads, *saved)])
+    return holders == 1
+
+
+def _own(like: Tensor, value: Any, owned: bool, create_graph: bool) -> Tensor:
+    """A gradient as a Tensor that shares its memory with nothing else, of the type of `like`."""
+    if create_graph:
+        value = value if isinstance(value, Tensor) else Tensor.of(value)
+        return value.astype(like.dtype)
+    if isinstance(value, Tensor):
+        value = value.data
+    if not owned or value.dtype != like.dtype:
+        value = backend_of(like.data).xp.array(value, like.dtype)
+    return Tensor.of(value)
 
 
 def _accumulate(leaf: Tensor, value: Any, owned: bool, create_graph: bool) -> None:
     """Add a gradient to ``leaf.grad``."""
     if create_graph:
-        value = value if isinstance(value, Tensor) else Tensor.of(value)
-        leaf.grad = value if leaf.grad is None else leaf.grad + value
-        return
-    if isinstance(value, Tensor):
-        value = value.data
-    if leaf.grad is None:
-        xp = backend_of(leaf.data).xp
-        leaf.grad = Tensor.of(value if owned and value.dtype == leaf.dtype else xp.array(value, dtype=leaf.dtype))
+        value = _own(leaf, value, owned, create_graph)
+        leaf.grad = value.clone() if leaf.grad is None else leaf.grad + value
+    elif leaf.grad is None:
+        leaf.grad = _own(leaf, value, owned, create_graph)
     elif leaf.grad.requires_grad:
-        leaf.grad = leaf.grad + Tensor.of(xp_array(value))
+        with enable_grad():
+            leaf.grad = leaf.grad + _own(leaf, value, owned, create_graph)
     else:
-        leaf.grad.data += value
+        leaf.grad.data += value.data if isinstance(value, Tensor) else value
         leaf.grad.mark_changed()
-
-
-def xp_array(value: Any) -> Any:
-    """A 0-d array where NumPy's arithmetic gave a scalar."""
-    return np.asarray(value) if isinstance(value, np.generic) else value

@@ -27,21 +27,31 @@ from __future__ import annotations
 
 import copy
 import math
+import operator
 import os
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minidl.errors import AnomalyError, GraphError, MinidlError, ShapeError
+from minidl.errors import AnomalyError, DTypeError, GraphError, MinidlError, ShapeError
 from minidl.tensor import Tensor, clock, grad_mode
 
 __all__ = ["Edge", "Op"]
 
-Edge: TypeAlias = "Tensor | tuple[Op, int] | None"
-"""Where the gradient of an input belongs: a leaf, an output of another Op, or nowhere."""
+Edge: TypeAlias = "Tensor | tuple[Op, int, tuple[int, ...]] | None"
+"""Where the gradient of an input belongs: a leaf, an output of another Op (its number and shape), or nowhere."""
+
+
+class _Output(NamedTuple):
+    """Where a saved array came from if it is an output. Not the Tensor itself: that would be a cycle."""
+
+    number: int
+    shape: tuple[int, ...]
+    version: list[int]
+
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -55,14 +65,16 @@ class Op:
         What `forward` gave to `save`: arrays, or Tensors when the gradient itself is being recorded.
     needs : tuple of bool
         During `backward`: for each input, whether its gradient is wanted. Others may be returned as None.
+    edges : sequence
+        Where the gradient of each input belongs; None until the Op is recorded.
     """
 
     saved: Any = ()  # a tuple; None once a backward has freed it
     needs: tuple[bool, ...] = ()
     edges: Sequence[Edge] | None = None
-    # True where the output may share memory with the first input (reshape, slices): they share a version, too.
-    view = False
 
+    # Shape and type of each output; empty where there is only one, whose gradient is there whenever backward runs.
+    _outputs: Sequence[tuple[tuple[int, ...], np.dtype]] = ()
     _origins: Sequence[Any] = ()
     _hooks: dict[int, list[Callable[..., Any]]] | None = None
     _retained: dict[int, weakref.ref[Tensor]] | None = None
@@ -95,18 +107,27 @@ class Op:
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute; record the node if a gradient can flow to one of the inputs."""
-        arrays = []
+        # One plain loop and few calls: this runs for every operation, and costs more than adding small arrays.
+        arrays: list[Any] = []
+        edges: list[Edge] = []
+        needs = []
         traced = recording = loose = False
         for value in inputs:
             if isinstance(value, Tensor):
                 traced = True
-                recording = recording or value._requires_grad
                 arrays.append(value.data)
+                if value._requires_grad:
+                    recording = True
+                    edges.append(value.edge or value)
+                    needs.append(True)
+                    continue
             else:
                 loose = loose or isinstance(value, np.ndarray)
                 arrays.append(value)
+            edges.append(None)
+            needs.append(False)
         recording = recording and grad_mode.enabled
-        if recording and (loose or self.edges is not None):
+        if self.edges is not None or (loose and recording):
             self._prepare(inputs, arrays)
         try:
             outputs = self.forward(*arrays)
@@ -114,28 +135,24 @@ class Op:
             if isinstance(error, MinidlError):
                 raise
             raise self._explain(error, arrays) from error
-        if isinstance(outputs, np.generic):  # what NumPy makes of 0-d results
-            outputs = self._as_array(outputs)
+        if type(outputs) is not np.ndarray:
+            outputs = self._arrays_of(outputs)
         if not traced:
             return outputs
         if grad_mode.anomaly:
             self._check_finite(arrays, outputs)
         if type(outputs) is tuple:
-            return self._finish_many(inputs, arrays, outputs, recording)
+            results = tuple([self._wrap(inputs, arrays, output, recording, i) for i, output in enumerate(outputs)])
+            self._outputs = tuple([(output.shape, output.dtype) for output in outputs])
+        else:
+            results = (self._wrap(inputs, arrays, outputs, recording, 0),)
         if recording:
-            return self._record(inputs, arrays, outputs)
-        return self._view_of(inputs, arrays, Tensor.of(outputs)) if self.view else Tensor.of(outputs)
-
-    def _as_array(self, scalar: np.generic) -> np.ndarray:
-        array = np.asarray(scalar)
-        if self.saved:
-            self.saved = tuple([array if value is scalar else value for value in self.saved])
-        return array
-
-    def _explain(self, error: ValueError, arrays: list[Any]) -> ShapeError:
-        """What NumPy says of shapes that do not fit, with the operation's name and all shapes."""
-        shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
-        return ShapeError(self.name, expected="inputs whose shapes fit together", actual=f"shapes {shapes} ({error})")
+            self.edges = edges
+            self.needs = tuple(needs)
+            self.seq = next(clock)
+            if self.saved:
+                self._origins = self._origins_of(inputs, arrays, results)
+        return results if type(outputs) is tuple else results[0]
 
     def _prepare(self, inputs: tuple[Any, ...], arrays: list[Any]) -> None:
         if self.edges is not None:
@@ -148,72 +165,67 @@ class Op:
             if value is inputs[i] and isinstance(value, np.ndarray):
                 arrays[i] = value[...]
 
-    def _record(self, inputs: tuple[Any, ...], arrays: list[Any], output: Any) -> Tensor:
-        """Tie the node to its inputs, and a Tensor around its one output to the node."""
+    def _explain(self, error: ValueError, arrays: list[Any]) -> ShapeError:
+        """What NumPy says of shapes that do not fit, with the operation's name and all shapes."""
+        shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
+        return ShapeError(self.name, expected="inputs whose shapes fit together", actual=f"shapes {shapes} ({error})")
+
+    def _arrays_of(self, outputs: Any) -> Any:
+        """The outputs, with 0-d arrays in place of the scalars that NumPy makes of them."""
+        if isinstance(outputs, np.generic):
+            array = np.asarray(outputs)
+            for value in self.saved:
+                if value is outputs:
+                    self.saved = tuple([array if value is outputs else value for value in self.saved])
+                    break
+            return array
+        if type(outputs) is tuple:
+            return tuple([self._arrays_of(output) for output in outputs])
+        if isinstance(outputs, Tensor) or not hasattr(outputs, "dtype"):
+            raise DTypeError(
+                f"{self.name}.forward", expected="an array or a tuple of arrays", actual=f"a {type(outputs).__name__}",
+                hint="forward is given plain arrays, not Tensors, and computes with NumPy",
+            )  # fmt: skip
+        return outputs
+
+    def _wrap(self, inputs: tuple[Any, ...], arrays: list[Any], output: Any, recording: bool, number: int) -> Tensor:
+        """A Tensor around an output, pointing to this node if a gradient can flow back from it."""
         for array in arrays:
             if array is output:
                 output = output[...]
                 break
-        result = Tensor.of(output, self if output.dtype.kind == "f" else None)
-        if self.view:
-            self._view_of(inputs, arrays, result)
-        self.shapes: tuple[Any, ...] = (output.shape,)
-        self._tie(inputs, arrays, (result,))
+        result: Tensor = object.__new__(Tensor)  # what Tensor.of does, in line
+        result.data = output
+        if recording and output.dtype.kind == "f":
+            result.edge = self, number, output.shape
+            result._requires_grad = True
+        if output.base is not None:
+            self._share_version(inputs, arrays, result)
         return result
 
-    def _tie(self, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> None:
-        """Note where gradients go, and whence each saved array came: an input, or (number, version) of an output."""
-        self.seq = next(clock)
-        # Plain loops: this runs for every operation, and a comprehension costs a call of its own.
-        edges: list[Edge] = []
-        for value in inputs:
-            if isinstance(value, Tensor) and value._requires_grad:
-                edges.append(value if value.op is None else (value.op, value.index))
-            else:
-                edges.append(None)
-        self.edges = edges
-        if self.saved:
-            origins: list[Any] = []
-            for saved in self.saved:
-                for value, array in zip(inputs, arrays):  # noqa: B905 - of equal length, and strict is slow
-                    if array is saved:
-                        origins.append(value)
-                        break
-                else:
-                    origins.append(self._origin_among(results, saved))
-            self._origins = origins
+    def _share_version(self, inputs: tuple[Any, ...], arrays: list[Any], result: Tensor) -> None:
+        """A view (reshape, a slice) is changed when what it looks at is: one version for both."""
+        base = result.data.base
+        for value, array in zip(inputs, arrays, strict=True):
+            # A view's base is the owner of the memory; a copy (what reshape makes of a transpose) has another one.
+            if isinstance(value, Tensor) and (base is array or base is array.base):
+                result._version = value.shared_version()
+                return
 
-    def _finish_many(
-        self, inputs: tuple[Any, ...], arrays: list[Any], outputs: tuple[Any, ...], recording: bool
-    ) -> tuple[Tensor, ...]:
-        """The same for several outputs."""
-        results = []
-        for index, output in enumerate(outputs):
-            output = self._as_array(output) if isinstance(output, np.generic) else output
-            if any(array is output for array in arrays):
-                output = output[...]
-            op = self if recording and output.dtype.kind == "f" else None
-            result = Tensor.of(output, op, index)
-            results.append(self._view_of(inputs, arrays, result) if self.view else result)
-        if recording:
-            self.shapes = tuple([result.shape for result in results])
-            self._templates = tuple([result.data.dtype for result in results])
-            self._tie(inputs, arrays, tuple(results))
-        return tuple(results)
+    def _origins_of(self, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> Sequence[Any]:
+        """Where each saved array came from: the Tensor that was an input, an `_Output`, or neither."""
+        count = len(self.saved)
+        if count <= len(arrays) and all(map(operator.is_, self.saved, arrays)):
+            return inputs[:count]  # by far the most frequent
+        return [self._origin_of(saved, inputs, arrays, results) for saved in self.saved]
 
-    def _view_of(self, inputs: tuple[Any, ...], arrays: list[Any], result: Tensor) -> Tensor:
-        """Let the result share the version of the first input, if it is a view of its memory."""
-        # A view's base is the owner of the memory; a copy (what reshape makes of a transpose) has another one.
-        base, source = result.data.base, arrays[0]
-        if isinstance(inputs[0], Tensor) and base is not None and (base is source or base is source.base):
-            result._version = inputs[0].shared_version()
-        return result
-
-    def _origin_among(self, results: tuple[Tensor, ...], saved: Any) -> tuple[int, list[int]] | None:
+    def _origin_of(self, saved: Any, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> Any:
+        for value, array in zip(inputs, arrays, strict=True):
+            if array is saved:
+                return value
         for number, result in enumerate(results):
             if result.data is saved:
-                # Not the Tensor itself: that would be a cycle.
-                return number, result.shared_version()
+                return _Output(number, result.shape, result.shared_version())
         if hasattr(saved, "dtype") and saved.dtype.kind == "f":
             raise GraphError(
                 f"{self.name}.save",
@@ -226,8 +238,10 @@ class Op:
 
     # Going back
 
-    def restore(self, as_tensors: bool) -> Op:
+    def restore(self, as_tensors: bool, needs: tuple[bool, ...] | None = None) -> Op:
         """This node ready for `backward`: its saved arrays checked, and tied into the graph if `as_tensors`.
+
+        Other `needs` than those of all inputs with an edge make a copy: several threads may go back through one node.
 
         Raises
         ------
@@ -244,20 +258,23 @@ class Op:
         for saved, origin in zip(self.saved, self._origins):  # noqa: B905 - no origins before recording
             if isinstance(origin, Tensor):
                 version, same = origin._version, origin.data is saved
-            elif type(origin) is tuple:
-                version, same = origin[1], True
+            elif type(origin) is _Output:
+                version, same = origin.version, True
             else:
                 continue
             if not same or (version is not None and version[0] > self.seq):
                 self._refuse_change(saved, origin)
-        if not as_tensors or not self._origins:
+        tied = as_tensors and self._origins
+        if not tied and (needs is None or needs == self.needs):
             return self
         twin = copy.copy(self)
-        twin.saved = tuple([self._as_tensor(a, o) for a, o in zip(self.saved, self._origins, strict=True)])
+        twin.needs = self.needs if needs is None else needs
+        if tied:
+            twin.saved = tuple([self._as_tensor(a, o) for a, o in zip(self.saved, self._origins, strict=True)])
         return twin
 
     def _refuse_change(self, saved: Any, origin: Any) -> None:
-        what = "an input" if isinstance(origin, Tensor) else f"output {origin[0]}"
+        what = "an input" if isinstance(origin, Tensor) else f"output {origin.number}"
         raise GraphError(
             "backward",
             expected=f"the arrays as {self.name} saved them",
@@ -270,7 +287,9 @@ class Op:
             return saved  # integers and masks are locally constant
         if isinstance(origin, Tensor):
             return origin
-        return Tensor.of(saved, self, *origin) if type(origin) is tuple else saved
+        if type(origin) is _Output:
+            return Tensor.of(saved, (self, origin.number, origin.shape), origin.version)
+        return saved
 
     def free(self) -> None:
         """Let go of the saved arrays; a node that saved some cannot go back again."""
@@ -278,11 +297,11 @@ class Op:
             self.saved = None
             self._origins = ()
 
-    def retain(self, tensor: Tensor) -> None:
-        """Leave the gradient of this output in ``tensor.grad``, too."""
+    def retain(self, tensor: Tensor, number: int) -> None:
+        """Leave the gradient of output `number` in ``tensor.grad``, too."""
         if self._retained is None:
             self._retained = {}
-        self._retained[tensor.index] = weakref.ref(tensor)
+        self._retained[number] = weakref.ref(tensor)
 
     def hooks_of(self, index: int) -> list[Callable[..., Any]]:
         """The list of hooks on the gradient of output `index`."""

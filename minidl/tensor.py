@@ -182,8 +182,8 @@ class Tensor(TensorMethods):
         The plain array. Writing into it directly escapes the version check: use ``x[...] = value``.
     grad : Tensor or None
         Sum of the gradients that `backward` brought so far, of the same shape.
-    op : Op or None
-        The operation that made this Tensor; None for a leaf.
+    edge : tuple or None
+        The operation that made this Tensor, the number of the output that it is, and its shape; None for a leaf.
 
     Examples
     --------
@@ -199,8 +199,7 @@ class Tensor(TensorMethods):
     # What most Tensors have in common stands in the class: making one sets little more than its array.
     data: Any
     grad: Tensor | None = None
-    op: Any = None
-    index: int = 0
+    edge: tuple[Any, int, tuple[int, ...]] | None = None
     _requires_grad: bool = False
     _version: list[int] | None = None
     _hooks: list[Callable[..., Any]] | None = None
@@ -212,13 +211,12 @@ class Tensor(TensorMethods):
             self.requires_grad = True
 
     @classmethod
-    def of(cls, array: Any, op: Any = None, index: int = 0, version: list[int] | None = None) -> Tensor:
-        """A Tensor around an array that is known to be fit, made by output `index` of `op`: no checks, no copy."""
+    def of(cls, array: Any, edge: Any = None, version: list[int] | None = None) -> Tensor:
+        """A Tensor around an array that is known to be fit: no checks, no copy."""
         self = object.__new__(cls)
         self.data = array
-        if op is not None:
-            self.op = op
-            self.index = index
+        if edge is not None:
+            self.edge = edge
             self._requires_grad = True
         if version is not None:
             self._version = version
@@ -260,9 +258,14 @@ class Tensor(TensorMethods):
         return device_of(self.data)
 
     @property
+    def op(self) -> Any:
+        """The operation that made it; None for a leaf."""
+        return self.edge and self.edge[0]
+
+    @property
     def is_leaf(self) -> bool:
         """Whether the user made it (True), or a recorded operation (False)."""
-        return self.op is None
+        return self.edge is None
 
     @property
     def requires_grad(self) -> bool:
@@ -365,8 +368,9 @@ class Tensor(TensorMethods):
 
     def retain_grad(self) -> None:
         """Keep the gradient of this intermediate result in `grad` as well, like that of a leaf."""
-        if self.op is not None:
-            self.op.retain(self)
+        if self.edge is not None:
+            op, number, _ = self.edge
+            op.retain(self, number)
         elif not self._requires_grad:
             raise GraphError("retain_grad", expected="a Tensor that requires a gradient", actual="requires_grad=False")
 
@@ -390,8 +394,9 @@ class Tensor(TensorMethods):
             raise GraphError(
                 "register_hook", expected="a Tensor that requires a gradient", actual="requires_grad=False"
             )
-        if self.op is not None:
-            return RemovableHandle(self.op.hooks_of(self.index), hook)
+        if self.edge is not None:
+            op, number, _ = self.edge
+            return RemovableHandle(op.hooks_of(number), hook)
         if self._hooks is None:
             self._hooks = []
         return RemovableHandle(self._hooks, hook)

@@ -21,7 +21,7 @@ LAYERS = [
     {"errors"},
     {"_kernels"},
     {"backends"},
-    {"random", "tensor", "config"},
+    {"random", "tensor", "config", "memory"},
     {"op", "creation"},
     {"autograd"},
     {"gradcheck"},

@@ -125,6 +125,8 @@ def _work_alone() -> None:
     set_num_threads(1)
 
 
+if kernels is not None:
+    kernels.memory.serve_kernels()
 set_num_threads(available_cores())
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_work_alone)

@@ -8,6 +8,8 @@ cdef extern from "numpy/arrayobject.h":
     cnp.ndarray PyArray_ZEROS(int ndim, cnp.npy_intp* shape, int typenum, int fortran)
     bint PyArray_CheckExact(object x)
 
+cdef object pool                 # NumPy's handle of the pool in memory.pyx, or None
+
 ctypedef fused real:
     float
     double
@@ -26,12 +28,11 @@ cdef inline cnp.ndarray ready(object x, int typenum):
     return <cnp.ndarray>PyArray_FROM_OTF(x, typenum, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED)
 
 
-cdef inline cnp.ndarray empty(int ndim, cnp.npy_intp* shape, int typenum):
-    return PyArray_EMPTY(ndim, shape, typenum, 0)
+cdef cnp.ndarray empty(int ndim, cnp.npy_intp* shape, int typenum)
 
 
 cdef inline cnp.ndarray empty_like(cnp.ndarray x):
-    return PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+    return empty(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
 
 
 cdef inline Py_ssize_t smaller(Py_ssize_t a, Py_ssize_t b) noexcept nogil:

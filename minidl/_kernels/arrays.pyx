@@ -1,10 +1,39 @@
 """Checks at the door of a kernel: after them a raw pointer may be followed without fear."""
 
 cimport numpy as cnp
+from cpython.object cimport PyObject
 
 from minidl.errors import DTypeError, ShapeError
 
 cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    object PyDataMem_SetHandler(PyObject* handler)
+
+cdef enum:
+    LARGE = 4096                 # elements from which a result comes from the pool
+
+cdef object pool = None
+
+
+cdef cnp.ndarray empty(int ndim, cnp.npy_intp* shape, int typenum):
+    """A new array, to be written by a kernel; a large one in memory that was used before.
+
+    NumPy asks its current allocator and the array remembers it (NEP 49): so the pool is made current for this one
+    allocation, and every other array of the process stays as it was.
+    """
+    cdef Py_ssize_t count = 1
+    cdef int i
+    for i in range(ndim):
+        count *= shape[i]
+    if count < LARGE or pool is None:
+        return PyArray_EMPTY(ndim, shape, typenum, 0)
+    cdef object previous = PyDataMem_SetHandler(<PyObject*>pool)
+    try:
+        return PyArray_EMPTY(ndim, shape, typenum, 0)
+    finally:
+        PyDataMem_SetHandler(<PyObject*>previous)
+
 
 
 def alike(*arrays):

@@ -27,9 +27,9 @@ cdef enum:
 
 cdef extern from *:
     """
-    static const double minidl_largest = 17592186044416.0;
+    #define MINIDL_LARGEST 17592186044416.0
     """
-    const double LARGEST "minidl_largest"        # 2**44: no kernel asks for working memory for more numbers
+    const double LARGEST "MINIDL_LARGEST"        # 2**44: no kernel asks for working memory for more numbers
 
 
 cdef inline Py_ssize_t tile_rows(const real* _) noexcept nogil:

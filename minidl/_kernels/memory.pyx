@@ -28,6 +28,7 @@ from libc.string cimport memcpy, memset, strcpy
 
 cimport numpy as cnp
 
+from . cimport arrays
 from .sanitizer cimport allow, forbid
 
 cnp.import_array()
@@ -277,34 +278,48 @@ def _start_over_in_child():
     pool.cached = 0
 
 
-def install(limit=2 ** 30):
-    """Let NumPy allocate from the pool in this thread; keep at most `limit` bytes of free blocks.
-
-    May be called again to change the limit.
-    """
+cdef create():
+    """Make the handle that NumPy knows the pool by, once."""
     global capsule, lock
+    if capsule is not None:
+        return
+    lock = PyThread_allocate_lock()
+    if lock == NULL:
+        raise MemoryError("memory: no lock")
+    strcpy(handler.name, b"minidl_pool")
+    handler.version = 1
+    handler.allocator.ctx = NULL
+    handler.allocator.malloc = pool_malloc
+    handler.allocator.calloc = pool_calloc
+    handler.allocator.realloc = pool_realloc
+    handler.allocator.free = pool_free
+    # Neither the structure nor the lock is ever given up: arrays may outlive everything, this module included.
+    capsule = PyCapsule_New(&handler, "mem_handler", NULL)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_start_over_in_child)
+
+
+def set_limit(limit):
+    """Keep at most `limit` bytes of free blocks."""
     if limit < 0:
         raise ValueError(f"memory: expected a limit of at least 0 bytes; got {limit}")
-    if capsule is None:
-        lock = PyThread_allocate_lock()
-        if lock == NULL:
-            raise MemoryError("memory: no lock")
-        strcpy(handler.name, b"minidl_pool")
-        handler.version = 1
-        handler.allocator.ctx = NULL
-        handler.allocator.malloc = pool_malloc
-        handler.allocator.calloc = pool_calloc
-        handler.allocator.realloc = pool_realloc
-        handler.allocator.free = pool_free
-        # Neither the structure nor the lock is ever given up: arrays may outlive everything, this module included.
-        capsule = PyCapsule_New(&handler, "mem_handler", NULL)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_start_over_in_child)
+    create()
     PyThread_acquire_lock(lock, WAIT_LOCK)
     pool.limit = min(limit, 2 ** 62)
     gone = unlink_until(pool.limit)
     PyThread_release_lock(lock)
     release(gone)
+
+
+def serve_kernels(limit=2 ** 30):
+    """Let the kernels take the memory of their results from the pool, in all threads."""
+    set_limit(limit)
+    arrays.pool = capsule
+
+
+def install(limit=2 ** 30):
+    """Let NumPy, too, allocate from the pool in this thread; keep at most `limit` bytes of free blocks."""
+    set_limit(limit)
     PyDataMem_SetHandler(<PyObject*>capsule)
 
 

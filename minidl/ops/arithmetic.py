@@ -24,7 +24,7 @@ class Add(Op):
     """y = a + b;  ∂L/∂a = ∂L/∂b = ∂L/∂y."""
 
     def forward(self, a: Any, b: Any) -> Any:
-        self.before = np.shape(a), np.shape(b)
+        self.before = getattr(a, "shape", ()), getattr(b, "shape", ())
         return a + b
 
     def backward(self, grad: Any) -> Any:
@@ -36,7 +36,7 @@ class Sub(Op):
     """y = a - b;  ∂L/∂a = ∂L/∂y,  ∂L/∂b = -∂L/∂y."""
 
     def forward(self, a: Any, b: Any) -> Any:
-        self.before = np.shape(a), np.shape(b)
+        self.before = getattr(a, "shape", ()), getattr(b, "shape", ())
         return a - b
 
     def backward(self, grad: Any) -> Any:
@@ -54,8 +54,8 @@ class Mul(Op):
     def backward(self, grad: Any) -> Any:
         a, b = self.saved
         return (
-            sum_to(grad * b, np.shape(a)) if self.needs[0] else None,
-            sum_to(grad * a, np.shape(b)) if self.needs[1] else None,
+            sum_to(grad * b, a.shape) if self.needs[0] else None,
+            sum_to(grad * a, b.shape) if self.needs[1] else None,
         )
 
 
@@ -70,8 +70,8 @@ class Div(Op):
     def backward(self, grad: Any) -> Any:
         a, b = self.saved
         return (
-            sum_to(grad / b, np.shape(a)) if self.needs[0] else None,
-            sum_to(-grad * a / (b * b), np.shape(b)) if self.needs[1] else None,
+            sum_to(grad / b, a.shape) if self.needs[0] else None,
+            sum_to(-grad * a / (b * b), b.shape) if self.needs[1] else None,
         )
 
 

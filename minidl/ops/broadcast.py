@@ -35,8 +35,6 @@ class SumTo(Op):
 class BroadcastTo(Op):
     """Repeat along new axes and axes of size one, without a copy."""
 
-    view = True
-
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 

@@ -90,9 +90,9 @@ def promote(a: Any, b: Any) -> tuple[Any, Any]:
     wider type, except that a 0-d array does not widen one with dimensions.
     Source: https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
     """
-    x, y = plain(a), plain(b)
-    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.dtype == y.dtype:
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and a.data.dtype is b.data.dtype:
         return a, b  # by far the most frequent
+    x, y = plain(a), plain(b)
     if hasattr(x, "dtype") and hasattr(y, "dtype"):
         if x.dtype == y.dtype:
             return a, b

@@ -31,8 +31,6 @@ class GetItem(Op):
     `once` says that no element can be chosen twice (slices and masks, as opposed to integer arrays).
     """
 
-    view = True
-
     def __init__(self, key: Any, once: bool) -> None:
         self.key = key
         self.once = once

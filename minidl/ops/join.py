@@ -35,8 +35,6 @@ class Concat(Op):
 class Split(Op):
     """Pieces of given sizes along a dimension, as views;  ∂L/∂x joins their gradients."""
 
-    view = True
-
     def __init__(self, sizes: tuple[int, ...], dim: int) -> None:
         self.sizes = sizes
         self.dim = dim
@@ -66,8 +64,6 @@ class Stack(Op):
 
 class Unbind(Op):
     """The slices along a dimension, as views without it;  ∂L/∂x stacks their gradients."""
-
-    view = True
 
     def __init__(self, dim: int) -> None:
         self.dim = dim

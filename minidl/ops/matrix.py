@@ -53,8 +53,6 @@ def _diagonal_of(x: Any, offset: int, dim1: int, dim2: int) -> Any:
 class Diagonal(Op):
     """y[.., i] = x[.., i, i + offset];  ∂L/∂x is ∂L/∂y on the diagonal and 0 elsewhere."""
 
-    view = True
-
     def __init__(self, offset: int, dim1: int, dim2: int) -> None:
         self.place = offset, dim1, dim2
 

@@ -22,8 +22,6 @@ __all__ = ["movedim", "permute", "reverse_dims", "swapaxes", "transpose"]
 class Transpose(Op):
     """Two dimensions change places;  ∂L/∂x = ∂L/∂y with the same two changed back."""
 
-    view = True
-
     def __init__(self, dim0: int, dim1: int) -> None:
         self.dims = dim0, dim1
 
@@ -36,8 +34,6 @@ class Transpose(Op):
 
 class Permute(Op):
     """Dimension i of y is dimension dims[i] of x;  ∂L/∂x = ∂L/∂y under the inverse permutation."""
-
-    view = True
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         self.dims = dims

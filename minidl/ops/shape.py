@@ -31,8 +31,6 @@ __all__ = [
 class Reshape(Op):
     """y holds the elements of x, in the same (C) order, under another shape;  ∂L/∂x = ∂L/∂y in the old shape."""
 
-    view = True
-
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
