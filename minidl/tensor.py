@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from minidl.backends import device_of, host_array
-from minidl.errors import DTypeError, GraphError, ShapeError
+from minidl.errors import DTypeError, GraphError, IndexingError, OptionError, ShapeError
 
 if TYPE_CHECKING:
     from minidl.ops.signatures import TensorMethods
@@ -83,7 +83,8 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
         If it names no real, integer or boolean type.
     """
     try:
-        result = np.dtype(_Defaults.dtype if dtype is float else dtype)
+        # NumPy takes None for float64, which would surprise here.
+        result = None if dtype is None else np.dtype(_Defaults.dtype if dtype is float else dtype)
     except TypeError:
         result = None
     if result is None or result.kind not in "fiub":
@@ -206,7 +207,10 @@ class Tensor(TensorMethods):
 
     def __init__(self, data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> None:
         # A view of its own: no two Tensors share one array object, so that a saved array names its Tensor.
-        self.data = as_array(data, dtype)[...]
+        array = as_array(data, dtype)
+        self.data = array[...]
+        if isinstance(data, Tensor) and array is data.data:
+            self._version = data.shared_version()
         if requires_grad:
             self.requires_grad = True
 
@@ -394,6 +398,8 @@ class Tensor(TensorMethods):
             raise GraphError(
                 "register_hook", expected="a Tensor that requires a gradient", actual="requires_grad=False"
             )
+        if not callable(hook):
+            raise OptionError("register_hook", expected="a function of the gradient", actual=repr(hook))
         if self.edge is not None:
             op, number, _ = self.edge
             return RemovableHandle(op.hooks_of(number), hook)
@@ -413,7 +419,7 @@ class Tensor(TensorMethods):
             self._version = [0]
         return self._version
 
-    def _writable(self, what: str) -> Any:
+    def _check_writable(self, what: str) -> None:
         if self._requires_grad and grad_mode.enabled:
             raise GraphError(
                 what,
@@ -422,8 +428,10 @@ class Tensor(TensorMethods):
                 hint="changes in place are not recorded: write under minidl.no_grad(), or compute a new Tensor "
                 "(where, scatter_add, concat)",
             )
-        self.mark_changed()
-        return self.data
+        if not getattr(self.data.flags, "writeable", True):
+            raise GraphError(
+                what, expected="memory that can be written", actual="a read-only array", hint="write into x.clone()"
+            )
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, Tensor) and value._requires_grad and grad_mode.enabled:
@@ -431,13 +439,18 @@ class Tensor(TensorMethods):
                 "x[...] = value", expected="a value outside the graph", actual="one that requires a gradient",
                 hint="changes in place are not recorded: use where, scatter_add or concat, or value.detach()",
             )  # fmt: skip
-        array = self._writable("x[...] = value")
+        self._check_writable("x[...] = value")
         try:
-            array[plain_index(key)] = value.data if isinstance(value, Tensor) else value
+            self.data[plain_index(key)] = value.data if isinstance(value, Tensor) else value
+        except IndexError as error:
+            raise IndexingError(
+                "x[...] = value", expected=f"an index that fits shape {self.shape}", actual=str(error)
+            ) from error
         except ValueError as error:
             raise ShapeError(
                 "x[...] = value", expected=f"a value that fits a Tensor of shape {self.shape}", actual=str(error)
             ) from error
+        self.mark_changed()
 
     def copy_(self, source: Any) -> Tensor:
         """Overwrite the elements with those of `source` (broadcast to this shape)."""

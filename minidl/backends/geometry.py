@@ -6,6 +6,7 @@ and options are tuples with one entry for each spatial axis: `(height, width)` f
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -45,6 +46,7 @@ def pair(value: Any, name: str) -> tuple[int, int]:
     )
 
 
+@functools.lru_cache(maxsize=1024)  # a network asks for the same few sizes in every step
 def conv_output_size(
     name: str, size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
 ) -> tuple[int, ...]:

@@ -68,6 +68,16 @@ def floats(*values: Any) -> tuple[Any, ...]:
     >>> [x if x is None else x.dtype.name for x in floats(minidl.arange(3), None, minidl.ones(3))]
     ['float32', None, 'float32']
     """
+    common = None
+    for value in values:  # one type of float everywhere: by far the most frequent
+        if value is None:
+            continue
+        dtype = getattr(value, "dtype", None)
+        if dtype is None or dtype.kind != "f" or dtype != (common or dtype):
+            break
+        common = dtype
+    else:
+        return values
     arrays = [v if v is None or hasattr(v, "dtype") else as_array(v) for v in values]
     arrays = [v if v is None else floating(v) for v in arrays]
     first = next(v.dtype for v in arrays if v is not None)
