@@ -80,13 +80,14 @@ class Toolchain:
             self.compiler.initialize()
         self.python_includes = [get_python_inc(), get_python_inc(plat_specific=True), *self.includes]
         msvc = self.compiler.compiler_type == "msvc"
-        self.flags = MSVC_FLAGS if msvc else GNU_FLAGS
-        if "-fsanitize" in os.environ.get("CFLAGS", ""):  # for checks, not for speed: -O3 would take minutes to build
-            self.flags = [flag for flag in self.flags if not flag.startswith("-O")]
         variants = MSVC_VARIANTS if msvc else GNU_VARIANTS
         if platform.machine().lower() not in ("x86_64", "amd64") or sys.maxsize < 2**32:
             variants = {"baseline": []}
-        self.compile(PLAIN_C, self.flags)
+        self.flags = []
+        self.compile(PLAIN_C, [])  # raises where there is no compiler
+        self.flags = [flag for flag in (MSVC_FLAGS if msvc else GNU_FLAGS) if self.accepts(PLAIN_C, [flag])]
+        if "-fsanitize" in os.environ.get("CFLAGS", ""):  # for checks, not for speed: -O3 would take minutes to build
+            self.flags = [flag for flag in self.flags if not flag.startswith("-O")]
         wanted = [name for name in os.environ.get("MINIDL_ISA", "").split(",") if name] or list(variants)
         self.variants = {name: variants[name] for name in wanted if self.accepts(PLAIN_C, variants[name])}
         self.openmp = ([], [])
@@ -124,7 +125,7 @@ class Toolchain:
             module,
             [f"{KERNELS}/{name}.pyx"],
             include_dirs=self.includes,
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+            define_macros=[(name, "NPY_2_0_API_VERSION") for name in ("NPY_NO_DEPRECATED_API", "NPY_TARGET_VERSION")],
             extra_compile_args=[*self.flags, *compile_openmp, *flags],
             extra_link_args=link_openmp,
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from minidl.backends import available_backends
 from minidl.certificate import certify, format_table
 from minidl.config import show_config
+from minidl.errors import MinidlError
 from minidl.gradcheck import Case, registry
 from minidl.viz.certificate import write_certificate_page
 
@@ -55,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "info":
         show_config()
         return 0
-    return _gradcheck(arguments)
+    try:
+        return _gradcheck(arguments)
+    except MinidlError as error:
+        print(f"gradcheck: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

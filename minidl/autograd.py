@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import heapq
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from minidl.backends import backend_of
-from minidl.errors import AnomalyError, DTypeError, GraphError, ShapeError
+from minidl.errors import AnomalyError, DTypeError, GraphError, OptionError, ShapeError
 from minidl.op import Op, all_finite, describe_nonfinite
 from minidl.tensor import Tensor, grad_mode
 
@@ -42,6 +43,11 @@ class _ModeContext:
 
     def __call__(self, function: _F) -> _F:
         context = type(self)
+        if inspect.isgeneratorfunction(function):
+            raise OptionError(
+                context.__name__, expected="an ordinary function", actual=f"the generator function {function.__name__}",
+                hint=f"its body runs after the call: write `with minidl.{context.__name__}():` inside it",
+            )  # fmt: skip
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -432,7 +438,7 @@ def _own(like: Tensor, value: Any, owned: bool, create_graph: bool) -> Tensor:
         return value.astype(like.dtype)
     if isinstance(value, Tensor):
         value = value.data
-    if not owned or value.dtype != like.dtype:
+    if not owned or value.dtype != like.dtype or isinstance(value, np.generic):  # what sums of 0-d arrays are
         value = backend_of(like.data).xp.array(value, like.dtype)
     return Tensor.of(value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import sys
 
@@ -26,6 +25,12 @@ def version(package: str = "minidl") -> str:
         return "not installed"
 
 
+def _cupy() -> str:
+    """CuPy's version; its packages are named by the version of CUDA."""
+    found = [version(name) for name in ("cupy", "cupy-cuda12x", "cupy-cuda13x")]
+    return next((text for text in found if text != "not installed"), "not installed")
+
+
 def config() -> dict[str, str]:
     """What computes and which versions, as text by topic.
 
@@ -42,7 +47,7 @@ def config() -> dict[str, str]:
         "OpenMP": "yes" if _kernels.openmp else "no",
         "threads": f"{_kernels.get_num_threads()} of {_kernels.available_cores()} usable cores",
         "backends": ", ".join(available_backends()),
-        "CuPy": "installed" if importlib.util.find_spec("cupy") else "not installed",
+        "CuPy": _cupy(),
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "machine": f"{sys.platform}, {platform.machine()}",
         "numpy": np.__version__,

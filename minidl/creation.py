@@ -60,9 +60,7 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     tensor([[1., 2.],
             [3., 4.]])
     """
-    array = as_array(data, dtype)
-    given = data.data if isinstance(data, Tensor) else data
-    return Tensor(array.copy() if np.may_share_memory(array, given) else array, requires_grad=requires_grad)
+    return Tensor(as_array(data, dtype).copy(), requires_grad=requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -90,6 +88,9 @@ def from_dlpack(source: Any) -> Tensor:
     >>> a
     array([7., 1., 2.])
     """
+    if not hasattr(source, "__dlpack__"):
+        raise DTypeError("from_dlpack", expected="a tensor with the method __dlpack__", actual=type(source).__name__,
+                         hint="minidl.tensor(...) copies anything else")  # fmt: skip
     return Tensor(np.from_dlpack(source))
 
 
@@ -98,6 +99,13 @@ def _shape(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
     if not builtins.all(isinstance(size, (int, np.integer)) and size >= 0 for size in shape):
         raise ShapeError(name, expected="sizes that are integers >= 0", actual=str(shape))
     return tuple(int(size) for size in shape)
+
+
+def _float_kind(name: str, dtype: DTypeLike | None) -> np.dtype:
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    if kind.kind != "f":
+        raise DTypeError(name, expected="a floating-point dtype", actual=str(kind), hint="randint draws integers")
+    return kind
 
 
 def _filled(name: str, sizes: tuple[Any, ...], value: Any, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
@@ -149,8 +157,9 @@ def arange(
     """
     if end is None:
         start, end = 0, start
-    if step == 0 or (end - start) * step < 0:
-        raise OptionError("arange", expected="a step that leads from start to end",
+    numbers = builtins.all(isinstance(value, (int, float, np.number)) for value in (start, end, step))
+    if not numbers or not np.isfinite([start, end, step]).all() or step == 0 or (end - start) * step < 0:
+        raise OptionError("arange", expected="finite numbers, and a step that leads from start to end",
                           actual=f"start {start}, end {end}, step {step}")  # fmt: skip
     whole = builtins.all(isinstance(value, (int, np.integer)) for value in (start, end, step))
     kind = (np.dtype(np.int64) if whole else get_default_dtype()) if dtype is None else as_dtype(dtype)
@@ -162,38 +171,44 @@ def linspace(
 ) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included."""
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return Tensor(np.linspace(start, end, steps, dtype=kind), requires_grad=requires_grad)
+    (count,) = _shape("linspace", (steps,))
+    return Tensor(np.linspace(start, end, count, dtype=kind), requires_grad=requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """The identity matrix, n × n or n × m."""
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return Tensor(np.eye(n, m, dtype=kind), requires_grad=requires_grad)
+    rows, columns = _shape("eye", (n, n if m is None else m))
+    return Tensor(np.eye(rows, columns, dtype=kind), requires_grad=requires_grad)
 
 
 def rand(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in [0, 1) from the default generator."""
-    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return Tensor(default_generator().random(_shape("rand", size)).astype(kind), requires_grad=requires_grad)
+    kind = _float_kind("rand", dtype)
+    # As many binary digits as the type has: rounding a longer number could give 1.
+    steps = 2.0 ** (np.finfo(kind).nmant + 1)
+    drawn = np.floor(default_generator().random(_shape("rand", size)) * steps) / steps
+    return Tensor(drawn.astype(kind), requires_grad=requires_grad)
 
 
 def randn(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Standard normal random numbers from the default generator."""
-    kind = get_default_dtype() if dtype is None else as_dtype(dtype)
+    kind = _float_kind("randn", dtype)
     return Tensor(default_generator().standard_normal(_shape("randn", size)).astype(kind), requires_grad=requires_grad)
 
 
-def randint(low: int, high: int | None = None, size: Sequence[int] = (), dtype: DTypeLike = "int64") -> Tensor:
+def randint(low: int, high: int | None = None, size: Sequence[int] | int = (), dtype: DTypeLike = "int64") -> Tensor:
     """Random integers in [low, high), or in [0, low) when `high` is None."""
     low, high = (0, low) if high is None else (low, high)
     if high <= low:
         raise OptionError("randint", expected="low < high", actual=f"low {low}, high {high}")
-    return Tensor(default_generator().integers(low, high, _shape("randint", tuple(size))).astype(as_dtype(dtype)))
+    return Tensor(default_generator().integers(low, high, _shape("randint", (size,))).astype(as_dtype(dtype)))
 
 
 def randperm(n: int) -> Tensor:
     """A random order of the integers 0 … n-1."""
-    return Tensor(default_generator().permutation(n))
+    (count,) = _shape("randperm", (n,))
+    return Tensor(default_generator().permutation(count))
 
 
 def zeros_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -208,19 +223,23 @@ def ones_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
 
 def empty_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Of the shape and type of `x`, elements yet to be written."""
+    x = as_array(x)
     return empty(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Of the shape and type of `x`, every element `fill_value`."""
+    x = as_array(x)
     return _filled("full_like", (x.shape,), fill_value, x.dtype if dtype is None else dtype, requires_grad)
 
 
 def rand_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in [0, 1) of the shape and type of `x`."""
+    x = as_array(x)
     return rand(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
 
 
 def randn_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Standard normal random numbers of the shape and type of `x`."""
+    x = as_array(x)
     return randn(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)

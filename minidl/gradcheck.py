@@ -165,7 +165,7 @@ def _differences(
 
 def _outputs(result: Any) -> list[Tensor]:
     """The floating-point Tensors among what a function returned."""
-    results = [result] if isinstance(result, Tensor) else list(result)
+    results = list(result) if isinstance(result, (list, tuple)) else [result]
     return [y for y in results if isinstance(y, Tensor) and y.dtype.kind == "f"]
 
 
@@ -229,12 +229,17 @@ def gradcheck(
             arguments[place] = tensor
         return function(*arguments)
 
-    found = compare_gradients(of_floats, [values[i] for i in places], order, eps, np.random.default_rng(seed))
-    worst = max(found, key=lambda comparison: comparison.error)
-    if worst.error <= rtol:
+    arrays = [values[i] for i in places]
+    if not _outputs(of_floats(*[Tensor(array) for array in arrays])):
+        raise DTypeError("gradcheck", expected="a function that returns Tensors of floats", actual="no such output",
+                         hint="compute with minidl operations, not on .data or .numpy()")  # fmt: skip
+    found = compare_gradients(of_floats, arrays, order, eps, np.random.default_rng(seed))
+    wrong = [comparison for comparison in found if not comparison.error <= rtol]  # a NaN is wrong, too
+    if not wrong:
         return True
     if not raise_exception:
         return False
+    worst = max(wrong, key=lambda comparison: comparison.error)
     worst.input = places[worst.input] if worst.input < len(places) else worst.input
     raise GradcheckError(
         "gradcheck",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import tracemalloc
 import weakref
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl.errors import AnomalyError, GraphError, ShapeError
+from minidl.errors import AnomalyError, DTypeError, GraphError, IndexingError, OptionError, ShapeError
 
 
 def leaf(*values: float) -> minidl.Tensor:
@@ -179,6 +180,41 @@ def test_changes_through_other_names_are_noticed(through):
         y.sum().backward()
 
 
+def test_views_that_a_user_s_op_makes_are_noticed():
+    class Head(minidl.Op):
+        def forward(self, x, whole):
+            return x if whole else x[:1]
+
+        def backward(self, grad):
+            raise NotImplementedError
+
+    for whole in (True, False):
+        x, w = leaf(1.0, 2.0), minidl.tensor([3.0, 4.0], dtype="float64")
+        y = (x * w).sum()
+        Head()(w, whole)[0] = 100
+        with pytest.raises(GraphError, match="changed in place"):
+            y.backward()
+
+
+def test_a_tensor_around_a_tensor_shares_its_version():
+    x, w = leaf(1.0, 2.0), minidl.ones(2, dtype="float64")
+    y = (x * w).sum()
+    minidl.Tensor(w)[0] = 5
+    with pytest.raises(GraphError, match="changed in place"):
+        y.backward()
+
+
+def test_a_write_that_fails_is_no_change():
+    x, w = leaf(1.0, 2.0), minidl.ones(2, dtype="float64")
+    y = (x * w).sum()
+    with pytest.raises(ShapeError):
+        w[...] = minidl.ones(3)
+    with pytest.raises(IndexingError, match="index"):
+        w[5] = 1
+    y.backward()
+    assert x.grad.tolist() == [1, 1]
+
+
 def test_an_optimizers_step_is_a_change():
     w = leaf(1.0)
     y = (w * w).sum()
@@ -237,6 +273,51 @@ def test_threads_can_train_at_the_same_time():
     assert results == {n: [3.0 * n * n] for n in range(1, 5)}
 
 
+def test_threads_can_go_back_through_one_graph():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    y = x
+    for _ in range(100):
+        y = y * w * 0.4 + x
+    loss = y.sum()
+    wanted = {id(t): minidl.grad(loss, t, retain_graph=True)[0].tolist() for t in (x, w)}
+    wrong = []
+
+    def work(tensor):
+        for _ in range(30):
+            if minidl.grad(loss, tensor, retain_graph=True)[0].tolist() != wanted[id(tensor)]:
+                wrong.append(tensor)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(t,)) for t in (x, w, x, w)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+
+
+def test_modes_refuse_to_decorate_a_generator():
+    def numbers():
+        yield 1
+
+    with pytest.raises(OptionError, match="inside it"):
+        minidl.no_grad()(numbers)
+
+
+def test_grad_names_what_is_no_tensor():
+    x = leaf(1.0)
+    with pytest.raises(GraphError, match=r"outputs.*int"):
+        minidl.grad(3, x)
+    with pytest.raises(GraphError, match=r"inputs.*float"):
+        minidl.grad(x * 2, 1.5)
+    with pytest.raises(GraphError, match="int"):
+        minidl.grad(x * 2, [3])
+
+
 def test_backward_without_anything_to_differentiate():
     with pytest.raises(GraphError, match="requires_grad=True"):
         minidl.ones(1).backward()
@@ -281,6 +362,59 @@ def test_a_leafs_hook_sees_the_whole_gradient_once():
     assert seen == [[7.0]]
 
 
+@pytest.mark.parametrize(
+    "wrong", [lambda g: g.sum(), lambda g: 3.0, lambda g: np.zeros(2)], ids=["shape", "float", "array"]
+)
+@pytest.mark.parametrize("place", ["leaf", "intermediate"])
+def test_a_hook_that_returns_something_else_is_refused(wrong, place):
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    (x if place == "leaf" else y).register_hook(wrong)
+    with pytest.raises(GraphError, match=r"hook.*\(2,\)"):
+        y.sum().backward()
+    assert x.grad is None
+
+
+def test_a_hook_s_result_takes_the_type_of_the_gradient():
+    x = leaf(1.0, 2.0)
+    x.register_hook(lambda g: g.astype("float32"))
+    (x * 2).sum().backward()
+    assert x.grad.dtype == np.float64
+    with pytest.raises(OptionError, match="function"):
+        x.register_hook(3)
+
+
+def test_a_hook_that_raises_leaves_every_grad_as_it_was():
+    a, b = leaf(1.0), leaf(2.0)
+
+    def boom(gradient):
+        raise ZeroDivisionError
+
+    b.register_hook(boom)
+    with pytest.raises(ZeroDivisionError):
+        (a * b).sum().backward()
+    assert a.grad is None and b.grad is None and minidl.is_grad_enabled()
+
+
+def test_a_refused_backward_leaves_retained_grads_as_they_were():
+    x = leaf(2.0)
+    y = x * x
+    z = y * 3
+    z.retain_grad()
+    (y * 1.0).sum().backward()  # frees y's node
+    with pytest.raises(GraphError, match="freed"):
+        z.sum().backward()
+    assert z.grad is None
+
+
+def test_grad_fills_what_was_asked_to_be_retained():
+    x = leaf(2.0)
+    y = x * x
+    y.retain_grad()
+    minidl.grad((y * y).sum(), x)
+    assert y.grad.tolist() == [8] and x.grad is None
+
+
 # --- gradients own their memory
 
 
@@ -291,6 +425,60 @@ def test_gradients_share_no_memory():
     assert not np.shares_memory(a.grad.data, b.grad.data) and not np.shares_memory(a.grad.data, seed)
     a.grad[...] = 7
     assert b.grad.tolist() == [1] and seed.tolist() == [1]
+
+
+def test_gradients_of_numbers_are_arrays_that_can_be_written():
+    """NumPy's sum of two 0-d arrays is no array."""
+    x = minidl.tensor(2.0, requires_grad=True)
+    y = x * x
+    y.retain_grad()
+    (y * y + y + x).backward()
+    (g,) = minidl.grad(x * x + x, x)
+    for gradient in (x.grad, y.grad, g):
+        assert type(gradient.data) is np.ndarray
+        gradient[...] = 7
+        assert gradient.item() == 7
+
+
+def test_gradients_that_can_be_differentiated_share_no_memory():
+    a, b, seed = leaf(1.0), leaf(2.0), minidl.ones(1, dtype="float64")
+    (a + b).backward(seed, create_graph=True)
+    assert not np.shares_memory(a.grad.data, b.grad.data) and not np.shares_memory(a.grad.data, seed.data)
+    x = leaf(2.0)
+    first, second = minidl.grad((x * x).sum(), [x, x])
+    assert first.tolist() == second.tolist() == [4] and not np.shares_memory(first.data, second.data)
+
+
+def test_gradients_take_the_type_of_their_tensor():
+    class Widening(minidl.Op):
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, grad):
+            return grad * np.full(2, 2.0)
+
+    for create_graph in (False, True):
+        x = minidl.tensor([1.0, 2.0], requires_grad=True)
+        assert minidl.grad(Widening()(x).sum(), x, create_graph=create_graph)[0].dtype == np.float32
+        Widening()(x).sum().backward(create_graph=create_graph)
+        assert x.grad.dtype == np.float32
+
+
+def test_the_sum_in_a_leaf_is_made_in_memory_of_its_own():
+    """The second sum goes into the memory of the first, which must not be anyone else's."""
+
+    class Kept(minidl.Op):
+        def forward(self, x):
+            self.save(x)
+            return x * x * 0.5
+
+        def backward(self, grad):
+            return self.saved[0]
+
+    x = leaf(1.0, 2.0)
+    seed = np.ones(2)
+    (Kept()(x) + Kept()(x) + Kept()(x) + x).backward(seed)
+    assert x.grad.tolist() == [4, 7] and x.tolist() == [1, 2] and seed.tolist() == [1, 1]
 
 
 def test_an_op_that_returns_its_input_or_saved_array():
@@ -338,6 +526,33 @@ def test_wrong_numbers_and_shapes_of_gradients_are_named():
     assert run_op(lambda self, grad: None).grad is None
 
 
+@pytest.mark.parametrize("result", [None, 3.0, [np.ones(2)], minidl.ones(2)], ids=["None", "float", "list", "Tensor"])
+def test_forward_must_return_arrays(result):
+    with pytest.raises(DTypeError, match=r"Mine.forward.*array"):
+        run_op(lambda self, grad: grad, lambda self, x: result)
+
+
+def test_backward_must_return_arrays_and_may_return_a_list():
+    with pytest.raises(ShapeError, match=r"Mine.backward.*got a float"):
+        run_op(lambda self, grad: 3.0)
+    assert run_op(lambda self, grad: [grad * 2]).grad.tolist() == [2, 2]
+
+
+def test_a_tuple_as_an_argument_can_be_saved():
+    class Scaled(minidl.Op):
+        def forward(self, x, factors):
+            self.save(x, factors)
+            return x * factors[0] * factors[1]
+
+        def backward(self, grad):
+            _, (a, b) = self.saved
+            return grad * a * b, None
+
+    x = leaf(1.0, 2.0)
+    (g,) = minidl.grad(Scaled()(x, (2, 3)).sum(), x, create_graph=True)
+    assert g.tolist() == [6, 6]
+
+
 def test_saving_a_computed_float_is_refused():
     def forward(self, x):
         e = np.exp(x)
@@ -356,6 +571,8 @@ def test_one_op_is_one_node():
     op(x)
     with pytest.raises(GraphError, match="one node"):
         op(x)
+    with pytest.raises(GraphError, match="one node"):
+        op(np.ones(1))  # would overwrite what the node has saved
 
 
 def test_raw_arrays_are_told_from_tensors_of_the_same_memory():
@@ -503,6 +720,14 @@ def test_detect_anomaly_names_the_backward_operation_and_the_line():
         y.backward()
     assert "Sqrt" in str(caught.value) and "its slope at 0" in str(caught.value) and "backward" in str(caught.value)
     assert x.grad is None
+
+
+def test_detect_anomaly_names_the_users_line_under_create_graph():
+    x = minidl.tensor([0.0], requires_grad=True)
+    with pytest.raises(AnomalyError) as caught, minidl.detect_anomaly():
+        y = minidl.sqrt(x).sum()
+        minidl.grad(y, x, create_graph=True)  # asked for here
+    assert "asked for here" in str(caught.value)
 
 
 def test_detect_anomaly_lets_given_infinities_pass():

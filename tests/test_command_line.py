@@ -52,6 +52,12 @@ def test_failure_is_exit_status_1(monkeypatch, capsys):
     assert "differs from the oracle" in capsys.readouterr().out
 
 
+def test_a_page_that_cannot_be_written_is_said_in_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["gradcheck", "neg", "--html", str(tmp_path / "file" / "page.html")]) == 2
+    assert "can be written" in capsys.readouterr().err
+
+
 class Page(HTMLParser):
     def __init__(self):
         super().__init__()

@@ -147,6 +147,37 @@ def test_zero_size_and_0d_are_tried_for_elementwise_operations():
         check_case(case(wrong, lambda x: x**2, elementwise=True), 1)
 
 
+def test_the_values_of_other_shapes_are_compared_with_the_oracle():
+    def forward(self, a, b):
+        self.save(a, b)
+        return a * b + (a.shape != b.shape)  # a wrong value that no gradient shows
+
+    def backward(self, grad):
+        a, b = self.saved
+        return minidl.sum_to(grad * b, a.shape), minidl.sum_to(grad * a, b.shape)
+
+    planted = Case(
+        op(forward, backward), "planted", lambda r: call(r.normal(size=(3, 4)), r.normal(size=(3, 4))),
+        lambda a, b: a * b, elementwise=True,
+    )  # fmt: skip
+    assert "first broadcast: differs from the oracle" in failures(planted, 1)
+
+
+def test_0d_inputs_are_tensors_like_any_other():
+    """NumPy makes scalars of 0-d arrays, and a scalar is not differentiated."""
+
+    def forward(self, x):
+        self.save(x)
+        return x * x
+
+    def backward(self, grad):
+        (x,) = self.saved
+        return grad * (2.0 if x.ndim else 2.1) * x
+
+    planted = case(op(forward, backward), lambda x: x**2, elementwise=True)
+    assert "0-d: order 1" in failures(planted, 1)
+
+
 def test_constants_are_not_differentiated():
     planted = Case(
         minidl.mul, "constant", lambda r: call(r.normal(size=3), Constant(r.normal(size=3))), lambda a, b: a * b
@@ -165,6 +196,25 @@ def test_the_report_names_everything():
     for part in ("order 1", "input 1", "index (2,)", "analytic", "numeric", "relative error 0.2"):
         assert part in text
     assert not minidl.gradcheck(wrong, [np.array([1.0, 2.0, 4.0])], raise_exception=False)
+
+
+def test_a_gradient_that_is_nan_is_wrong_wherever_it_stands():
+    """Python's max() passes over a NaN that does not come first."""
+
+    def forward(self, x, y):
+        return x.sum() * 2 + y.sum() * 3
+
+    def backward(self, grad):
+        return grad * 2 * np.ones(2), grad * np.full(2, np.nan)
+
+    with pytest.raises(GradcheckError, match=r"input 1.*nan"):
+        minidl.gradcheck(op(forward, backward), [np.ones(2), np.ones(2)])
+
+
+@pytest.mark.parametrize("function", [minidl.argmax, lambda x: 3.0, lambda x: [x.data * 2]])
+def test_a_function_without_outputs_to_check_does_not_pass(function):
+    with pytest.raises(DTypeError, match="returns Tensors of floats"):
+        minidl.gradcheck(function, [np.ones(3)])
 
 
 def test_gradcheck_refuses_what_it_cannot_judge():

@@ -87,6 +87,47 @@ def test_bad_creation_says_what_is_wrong(make, error, word):
         make()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: minidl.rand(2, dtype="int64"),
+        lambda: minidl.randn(2, dtype="int64"),
+        lambda: minidl.zeros(2).astype(None),
+        lambda: minidl.zeros(2).to(None),
+        lambda: minidl.from_dlpack(3),
+        lambda: minidl.ones(2) * np.array(["a", "b"]),
+        lambda: minidl.linspace(0, 1, -1),
+        lambda: minidl.linspace(0, 1, 2.5),
+        lambda: minidl.eye(-1),
+        lambda: minidl.eye(2, 2.5),
+        lambda: minidl.randperm(-1),
+        lambda: minidl.randperm(2.5),
+        lambda: minidl.randint(0, 5, (2, -1)),
+        lambda: minidl.arange(float("nan")),
+        lambda: minidl.arange(0, float("inf")),
+        lambda: minidl.arange("a"),
+    ],
+)
+def test_bad_arguments_raise_errors_of_our_own(make):
+    with pytest.raises(minidl.errors.MinidlError, match="expected"):
+        make()
+
+
+def test_uniform_numbers_stay_below_one_in_every_type():
+    """Rounded to float16, one in four thousand would be 1."""
+    minidl.manual_seed(0)
+    for dtype in ("float16", "float32", "float64"):
+        drawn = minidl.rand(50_000, dtype=dtype).numpy().astype("float64")
+        assert 0.99 < drawn.max() < 1 and 0 <= drawn.min() < 0.01
+
+
+def test_lists_of_recorded_numbers_become_new_tensors():
+    x = minidl.tensor(2.0, requires_grad=True)
+    y = minidl.tensor([x * 1, x * 2])
+    assert y.tolist() == [2, 4] and not y.requires_grad
+    assert minidl.zeros_like([[1, 2]]).tolist() == [[0, 0]] and minidl.randint(0, 3, 4).shape == (4,)
+
+
 def test_integers_never_get_gradients():
     x = minidl.arange(3)
     with pytest.raises(DTypeError, match="astype"):
@@ -225,3 +266,7 @@ def test_writing_into_a_tensor():
     assert w.tolist() == [1, 0]
     with pytest.raises(DTypeError, match="astype"):
         x[minidl.tensor([0.0])] = 1
+    frozen = np.ones(2)
+    frozen.flags.writeable = False
+    with pytest.raises(GraphError, match="read-only"):
+        minidl.from_numpy(frozen)[0] = 1

@@ -36,14 +36,16 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
+        temporary = None
         _sync_folder(path.parent)
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
         raise DataError(
             "save", expected=f"a place where {path} can be written", actual=f"{type(error).__name__}: {error}",
             hint="choose another folder, or check its permissions and free space",
         ) from error  # fmt: skip
+    finally:  # also when the user interrupts
+        if temporary is not None:
+            os.unlink(temporary)
 
 
 def _sync_folder(folder: Path) -> None:

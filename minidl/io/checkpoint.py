@@ -23,6 +23,7 @@ from minidl.tensor import Tensor
 __all__ = ["load", "save"]
 
 _STRUCTURE = "minidl.structure"
+_RESERVED = "__metadata__"  # the format's own entry
 _PLAIN = (str, bool, int, float, type(None))
 
 
@@ -54,8 +55,13 @@ def save(state: Any, path: str | os.PathLike[str]) -> None:
     from safetensors.numpy import save as to_bytes
 
     arrays: dict[str, np.ndarray] = {}
-    structure = _encode(state, "", arrays)
-    flat = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    try:
+        structure = _encode(state, "", arrays)
+    except RecursionError as error:
+        raise DTypeError("save", expected="a nested state", actual="one that contains itself") from error
+    flat = (
+        isinstance(state, dict) and list(state) == list(arrays) and all(isinstance(v, Tensor) for v in state.values())
+    )
     metadata = None if flat else {_STRUCTURE: json.dumps(structure)}
     write_atomically(path, to_bytes(arrays, metadata=metadata))
 
@@ -108,7 +114,7 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         if array.dtype.kind not in "fiub":
             raise DTypeError("save", expected="arrays of numbers", actual=f"{array.dtype} at {path or 'the top'}")
         name = path or "value"
-        if name in arrays:  # {"a/b": x, "a": {"b": y}}
+        if name in arrays or name == _RESERVED:  # {"a/b": x, "a": {"b": y}}
             name = f"{name}#{len(arrays)}"
         arrays[name] = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
         return {"tensor" if isinstance(value, Tensor) else "array": name}

@@ -129,6 +129,7 @@ def _with_scalar(array: Any, data: Any, scalar: Any) -> tuple[Any, Any]:
 
 
 def _common(x: Any, y: Any) -> np.dtype:
+    x, y = as_array(x), as_array(y)  # refuses text, objects and complex numbers
     if _CATEGORY[x.dtype.kind] != _CATEGORY[y.dtype.kind]:
         return x.dtype if _CATEGORY[x.dtype.kind] > _CATEGORY[y.dtype.kind] else y.dtype
     if (x.ndim == 0) != (y.ndim == 0):

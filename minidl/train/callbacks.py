@@ -151,7 +151,7 @@ class Checkpoint(Callback):
     every_batches : int, optional
         Save after every n-th batch of an epoch, too.
     monitor : str, optional
-        Save only when this column of the history is the best so far.
+        Save only when this column of the history is the best so far, among the epochs that `every_epochs` picks.
     mode : {"min", "max"}
         Whether less or more of it is better.
     """
@@ -182,13 +182,14 @@ class Checkpoint(Callback):
             save(trainer.state_dict(), self.path)
 
     def on_epoch_end(self, trainer: Trainer, row: dict[str, Any]) -> None:
+        if row["epoch"] % self.every_epochs != 0:
+            return
         if self.monitor is not None:
             value = _watched("Checkpoint", row, self.monitor)
             if not (value < self.best if self.mode == "min" else value > self.best):
                 return
             self.best = value
-        if row["epoch"] % self.every_epochs == 0:
-            save(trainer.state_dict(), self.path)
+        save(trainer.state_dict(), self.path)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}

@@ -105,8 +105,8 @@ class Accuracy(Metric):
 
     def update(self, outputs: Any, targets: Any) -> None:
         scores, labels = _array(outputs), _array(targets)
-        if scores.shape == labels.shape:
-            predicted = scores > 0
+        if scores.shape in (labels.shape, (*labels.shape, 1)):
+            predicted = scores.reshape(labels.shape) > 0
         else:
             scores, labels = _scores_and_labels(self.name, scores, labels)
             predicted = scores.argmax(axis=1)
@@ -138,6 +138,9 @@ class TopK(Metric):
 
     def update(self, outputs: Any, targets: Any) -> None:
         scores, labels = _scores_and_labels(self.name, outputs, targets)
+        if labels.size and not 0 <= labels.min() <= labels.max() < scores.shape[1]:
+            raise ShapeError(self.name, expected=f"labels 0 to {scores.shape[1] - 1}",
+                             actual=f"labels from {labels.min()} to {labels.max()}")  # fmt: skip
         own = scores[np.arange(len(labels)), labels][:, None]
         ahead = (scores >= own).sum(axis=1) - 1
         self._right += int((ahead < self.k).sum())

@@ -28,6 +28,14 @@ __all__ = ["Trainer"]
 _PACE = 0.2
 
 
+def _pair(where: str, batch: Any) -> tuple[Any, Any]:
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        parts = f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
+        raise DataError(where, expected="batches (inputs, targets)", actual=f"a {type(batch).__name__}{parts}",
+                        hint="a Dataset's samples must be pairs, too")  # fmt: skip
+    return batch[0], batch[1]
+
+
 class Trainer:
     """Fits a model to data: forward, loss, backward, step, over batches and epochs.
 
@@ -58,6 +66,7 @@ class Trainer:
     >>> import minidl
     >>> from minidl import nn, optim
     >>> from minidl.data import DataLoader, TensorDataset
+    >>> from minidl.train import Accuracy
     >>> from minidl.train import Accuracy, Trainer
     >>> _ = minidl.manual_seed(0)
     >>> x = minidl.randn(64, 2)
@@ -134,6 +143,7 @@ class Trainer:
             raise OptionError("fit", expected="epochs >= 0", actual=str(epochs))
         self._loader = train
         self.stop = False
+        self.batch = 0  # an epoch that was interrupted in this process begins anew
         if resume_from is not None and Path(resume_from).exists():
             self.load_state_dict(load(resume_from))
         self._tell("on_fit_start")
@@ -146,13 +156,15 @@ class Trainer:
         started = time.perf_counter()
         if self.batch == 0:
             self._total, self._seen = 0.0, 0
+            self._unread.clear()
             for metric in self.metrics:
                 metric.reset()
         self._tell("on_epoch_start")
         self.model.train()
         with self._bar(train, f"epoch {self.epoch + 1}/{epochs}", self.batch) as bar:
             read_at = started
-            for inputs, targets in train:
+            for batch in train:
+                inputs, targets = _pair("fit", batch)
                 loss, outputs = self._step(inputs, targets)
                 self._unread.append((loss.detach(), len(targets)))
                 for metric in self.metrics:
@@ -167,7 +179,8 @@ class Trainer:
         self._read_losses()
         if not self._seen:
             raise DataError("fit", expected="at least one batch in an epoch", actual="an empty loader",
-                            hint="drop_last=True with fewer samples than batch_size leaves nothing")  # fmt: skip
+                            hint="drop_last=True with fewer samples than batch_size leaves nothing, and a generator "
+                            "is used up after one epoch")  # fmt: skip
         row = {"epoch": self.epoch + 1, **self._row("")}
         if validation is not None:
             row.update({f"val_{name}": value for name, value in self.evaluate(validation).items()})
@@ -232,7 +245,8 @@ class Trainer:
         self.model.eval()
         try:
             with no_grad():
-                for inputs, targets in data:
+                for batch in data:
+                    inputs, targets = _pair("evaluate", batch)
                     outputs = self.model(inputs)
                     total += float(self.loss(outputs, targets).item()) * len(targets)
                     seen += len(targets)
@@ -258,7 +272,7 @@ class Trainer:
         """
         if hasattr(inputs, "shape"):
             whole = inputs if isinstance(inputs, Tensor) else Tensor(inputs)
-            batches: Iterable[Any] = (whole[i : i + batch_size] for i in range(0, len(whole), batch_size))
+            batches: Iterable[Any] = (whole[i : i + batch_size] for i in range(0, max(len(whole), 1), batch_size))
         else:
             batches = inputs
         training = self.model.training

@@ -147,7 +147,7 @@ def write_certificate_page(reports: Sequence[Report], path: str | os.PathLike[st
         f"<h1>Gradient certificate</h1><p>{verdict} {len(reports)} operations, {sum(r.cases for r in reports)} cases. "
         "Each gradient is compared with central differences in float64, at every order shown; the error is the largest "
         "relative one.</p><table><thead><tr><th>operation</th><th>cases</th><th>orders</th><th>worst error</th>"
-        "<th>backends</th><th></th></tr>"
+        "<th>backends</th><th>verdict</th></tr>"
         f"</thead><tbody>{rows}</tbody></table><h2>Analytic against numeric</h2>"
         "<p>Orange is positive, blue negative, white zero. Point at a square to read its value.</p>"
         f"{details}"

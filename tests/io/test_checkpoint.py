@@ -88,6 +88,18 @@ def test_what_cannot_be_saved_is_named_and_nothing_is_written(tmp_path):
     assert not path.exists()
 
 
+def test_a_state_that_contains_itself_is_refused(tmp_path):
+    state: dict = {}
+    state["again"] = state
+    with pytest.raises(DTypeError, match="contains itself"):
+        minidl.save(state, tmp_path / "state.safetensors")
+
+
+def test_the_format_s_own_name_can_be_a_key(tmp_path):
+    back = roundtrip({"__metadata__": minidl.ones(2), "w": minidl.zeros(1)}, tmp_path)
+    assert back["__metadata__"].tolist() == [1, 1] and back["w"].tolist() == [0]
+
+
 def good_bytes(tmp_path) -> bytes:
     path = tmp_path / "good.safetensors"
     minidl.save({"w": minidl.ones(100), "epoch": 1}, path)
@@ -175,6 +187,16 @@ def test_the_old_file_survives_a_failure(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="No space"):
         minidl.save({"n": 2}, path)
     assert minidl.load(path) == {"n": 1} and len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_interrupted_writer_leaves_no_litter(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        minidl.save({"n": 1}, tmp_path / "w.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_writer_never_leaves_half_a_file(tmp_path):

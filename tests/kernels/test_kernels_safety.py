@@ -17,7 +17,7 @@ from minidl import _kernels, nn, optim
 from minidl.errors import MinidlError, OptionError
 from minidl.nn import functional as F
 
-ROOT = Path(__file__).parents[2]
+HOME = Path(minidl.__file__).parents[1]  # so that a fresh interpreter imports the same minidl
 F4, F8 = np.float32, np.float64
 
 
@@ -25,7 +25,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess:
     """Run a program in a fresh interpreter; a hang is an error."""
     inherited = {k: v for k, v in os.environ.items() if k not in ("MINIDL_ISA", "MINIDL_KERNELS")}
     return subprocess.run(
-        [sys.executable, "-c", code], env=inherited | environment, cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], env=inherited | environment, cwd=HOME, capture_output=True, text=True, timeout=120
     )
 
 

@@ -71,10 +71,18 @@ def test_two_classes():
     assert ROCAUC()(scores, labels) == pytest.approx(wanted)
     logits = scores[:, 0]
     assert Accuracy()(logits, labels) == ((logits > 0) == labels).mean()
+    assert Accuracy()(logits[:, None], labels) == ((logits > 0) == labels).mean()
 
 
 def test_ties_count_against_the_network():
     assert TopK(1)(np.zeros((1, 3)), np.array([0])) == 0.0
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_out_of_range_are_refused(label):
+    for metric in (TopK(2), ConfusionMatrix(3)):
+        with pytest.raises(ShapeError, match="labels 0 to 2"):
+            metric(np.zeros((2, 3)), np.array([0, label]))
 
 
 def test_nothing_seen_is_nan():

@@ -194,6 +194,45 @@ def test_checkpoint_of_the_best_only(tmp_path):
         Checkpoint(path, every_epochs=0)
 
 
+def test_the_best_of_the_epochs_that_are_saved(tmp_path):
+    """The best epoch is not one of those looked at: the next best that is must not be lost."""
+    path = tmp_path / "best.safetensors"
+
+    class Scripted(Callback):
+        def on_epoch_end(self, trainer, row):
+            row["score"] = {1: 1, 2: 5, 3: 2, 4: 3}[row["epoch"]]
+
+    make(callbacks=[Scripted(), Checkpoint(path, every_epochs=2, monitor="score")]).fit(loader(), epochs=4)
+    assert minidl.load(path)["epoch"] == 4
+
+
+def test_an_interrupted_epoch_begins_anew():
+    class Interrupt(Callback):
+        seen = 0
+
+        def on_batch_end(self, trainer):
+            self.seen += 1
+            if self.seen == 6:
+                raise KeyboardInterrupt
+
+    interrupt = Interrupt()
+    trainer = make(callbacks=[interrupt])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(loader(), epochs=2)
+    assert (trainer.epoch, trainer.batch) == (1, 2)
+    assert len(trainer.fit(loader(), epochs=2)) == 2 and interrupt.seen == 6 + 4 and trainer._seen == 64
+
+
+def test_batches_that_are_no_pairs_are_named():
+    with pytest.raises(DataError, match=r"fit.*pairs"):
+        make().fit([minidl.ones(2, 2)], epochs=1)
+    with pytest.raises(DataError, match="tuple of 1"):
+        make().evaluate([(minidl.ones(2, 2),)])
+    with pytest.raises(DataError, match="generator"):
+        make().fit((batch for batch in list(loader())), epochs=2)
+    assert make().predict(np.zeros((0, 2), np.float32)).shape == (0, 2)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run():
     with pytest.raises(AnomalyError, match="learning rate"):
         make(lr=1e30).fit(loader(), epochs=5)
