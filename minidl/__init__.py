@@ -12,14 +12,7 @@ from numpy import bool_, float16, float32, float64, int8, int16, int32, int64, u
 
 from minidl import data, errors, nn, optim
 from minidl._kernels import get_num_threads, set_num_threads
-from minidl.autograd import (
-    detect_anomaly,
-    enable_grad,
-    grad,
-    inference_mode,
-    is_grad_enabled,
-    no_grad,
-)
+from minidl.autograd import grad
 from minidl.backends import use_backend
 from minidl.config import show_config
 from minidl.creation import (
@@ -47,6 +40,7 @@ from minidl.creation import (
 from minidl.gradcheck import gradcheck
 from minidl.io import load, save
 from minidl.memory import empty_cache, memory_stats, set_memory_limit
+from minidl.modes import detect_anomaly, enable_grad, inference_mode, is_grad_enabled, no_grad
 from minidl.op import Op
 from minidl.ops import (
     abs,

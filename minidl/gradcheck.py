@@ -21,8 +21,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minidl.autograd import enable_grad, grad
+from minidl.autograd import grad
 from minidl.errors import DTypeError, GradcheckError, OptionError
+from minidl.modes import enable_grad
 from minidl.tensor import Tensor
 
 __all__ = [

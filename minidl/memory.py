@@ -34,7 +34,7 @@ def memory_stats() -> dict[str, int]:
 
 
 def empty_cache() -> int:
-    """Give the pool's free blocks and the kernels' working memory back to the system; returns the bytes of the blocks."""
+    """Give free blocks and the working memory of the kernels back to the system; returns the bytes of the blocks."""
     if _kernels.kernels is None:
         return 0
     _kernels.kernels.scratch.empty()

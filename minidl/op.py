@@ -37,7 +37,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from minidl.errors import AnomalyError, DTypeError, GraphError, MinidlError, ShapeError
-from minidl.tensor import Tensor, clock, grad_mode
+from minidl.modes import grad_mode
+from minidl.tensor import Tensor, clock
 
 __all__ = ["Edge", "Op"]
 

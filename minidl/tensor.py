@@ -7,7 +7,6 @@ record backwards, and the table in `ops/methods.py` gives the Tensor its operato
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from minidl.backends import device_of, host_array
 from minidl.errors import DTypeError, GraphError, IndexingError, OptionError, ShapeError
+from minidl.modes import grad_mode
 
 if TYPE_CHECKING:
     from minidl.ops.signatures import TensorMethods
@@ -29,7 +29,6 @@ __all__ = [
     "as_dtype",
     "clock",
     "get_default_dtype",
-    "grad_mode",
     "plain_index",
     "set_default_dtype",
 ]
@@ -37,15 +36,6 @@ __all__ = [
 DTypeLike: TypeAlias = Any
 """What NumPy takes for a data type: ``np.float32``, ``"float32"``, ``minidl.float32``."""
 
-
-class GradMode(threading.local):
-    """What operations do besides computing, in this thread."""
-
-    enabled: bool = True  # record the graph
-    anomaly: bool = False  # look for NaN and infinities after each operation
-
-
-grad_mode = GradMode()
 
 clock = itertools.count(1)
 """Numbers recorded operations and changes in place by the order in which they happen."""

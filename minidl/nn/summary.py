@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl.autograd import no_grad
 from minidl.errors import OptionError
+from minidl.modes import no_grad
 from minidl.tensor import DTypeLike, Tensor, as_dtype
 
 __all__ = ["Summary", "SummaryRow", "summarize"]

@@ -16,8 +16,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from minidl.autograd import enable_grad, grad
+from minidl.autograd import grad
 from minidl.backends import backend_of
+from minidl.modes import enable_grad
 from minidl.op import Op
 from minidl.tensor import Tensor
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from minidl.autograd import enable_grad
 from minidl.backends import backend_of, host_array
 from minidl.errors import DataError, MinidlError, OptionError, ShapeError
+from minidl.modes import enable_grad
 from minidl.tensor import Tensor
 
 __all__ = ["Optimizer", "ParamGroup", "ParamState"]

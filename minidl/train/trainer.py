@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from minidl import ops
-from minidl.autograd import no_grad
 from minidl.errors import AnomalyError, DataError, OptionError
 from minidl.io import load
+from minidl.modes import no_grad
 from minidl.nn import Module
 from minidl.nn.utils import clip_grad_norm_
 from minidl.optim import Optimizer

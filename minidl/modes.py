@@ -1,0 +1,105 @@
+"""Modes of a thread: whether operations are recorded, and whether they are searched for anomalies."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from minidl.errors import OptionError
+
+__all__ = ["detect_anomaly", "enable_grad", "grad_mode", "inference_mode", "is_grad_enabled", "no_grad"]
+
+
+class GradMode(threading.local):
+    """What operations do besides computing, in this thread."""
+
+    enabled: bool = True  # record the graph
+    anomaly: bool = False  # look for NaN and infinities after each operation
+
+
+grad_mode = GradMode()
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _ModeContext:
+    """A mode of this thread, as a ``with`` block and as a decorator."""
+
+    _attribute = "enabled"
+    _value = False
+
+    def __enter__(self) -> None:
+        # A stack, so that one object may be entered again (a decorated recursive function).
+        self.__dict__.setdefault("_previous", []).append(getattr(grad_mode, self._attribute))
+        setattr(grad_mode, self._attribute, self._value)
+
+    def __exit__(self, *exception: object) -> None:
+        setattr(grad_mode, self._attribute, self.__dict__["_previous"].pop())
+
+    def __call__(self, function: _F) -> _F:
+        context = type(self)
+        if inspect.isgeneratorfunction(function):
+            raise OptionError(
+                context.__name__, expected="an ordinary function", actual=f"the generator function {function.__name__}",
+                hint=f"its body runs after the call: write `with minidl.{context.__name__}():` inside it",
+            )  # fmt: skip
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with context():
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]  # the wrapper keeps the signature
+
+
+class no_grad(_ModeContext):
+    """Compute without recording: results require no gradient.
+
+    Examples
+    --------
+    >>> import minidl
+    >>> w = minidl.ones(2, requires_grad=True)
+    >>> with minidl.no_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
+
+
+class enable_grad(_ModeContext):
+    """Record again, inside a `no_grad` block."""
+
+    _value = True
+
+
+class inference_mode(no_grad):
+    """Like `no_grad`. PyTorch also forbids using the results in a later graph; here they are ordinary Tensors."""
+
+
+class detect_anomaly(_ModeContext):
+    """Stop at the first operation whose result or gradient is NaN or infinite while its inputs are finite.
+
+    The error names the operation and the line of the user's program that called it. Each operation is checked, so
+    this is for finding a mistake, not for training.
+
+    Examples
+    --------
+    >>> import minidl
+    >>> x = minidl.tensor([1.0, 0.0], requires_grad=True)
+    >>> with minidl.detect_anomaly():
+    ...     minidl.log(x)
+    Traceback (most recent call last):
+    ...
+    minidl.errors.AnomalyError: Log: expected a finite result from finite inputs; got 0 NaN and 1 infinite ...
+    """
+
+    _attribute = "anomaly"
+    _value = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread."""
+    return grad_mode.enabled
