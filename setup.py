@@ -29,14 +29,22 @@ ONCE = {"cpu"}  # modules that are built once, for any processor
 
 # Neither -march=native (crashes elsewhere) nor -ffast-math (changes the whole process). The -fno-... here change no
 # result: the first two let GCC vectorise sqrt and selections; the third keeps the short copies of the micro-kernel
-# from becoming calls of memcpy, which is slow, and which GCC 12 gets wrong (it drops sums that are copied so).
-GNU_FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fno-tree-loop-distribute-patterns"]
+# from becoming calls of memcpy, which is slow, and which GCC 12 gets wrong (it drops sums that are copied so). Without
+# the last, Clang leaves the loops of the micro-kernel rolled and its sums in memory: 4 in place of 120 GFLOP/s.
+# Options that a compiler does not know are left out.
+GNU_FLAGS = [
+    ["-O3"],
+    ["-fno-math-errno"],
+    ["-fno-trapping-math"],
+    ["-fno-tree-loop-distribute-patterns"],
+    ["-mllvm", "-unroll-threshold=20000"],
+]
 GNU_VARIANTS = {
     "baseline": [],
     "v3": ["-march=x86-64-v3"],
     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
 }
-MSVC_FLAGS = ["/O2"]
+MSVC_FLAGS = [["/O2"]]
 MSVC_VARIANTS = {"baseline": [], "v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
 OPENMP = [
     (["-fopenmp"], ["-fopenmp"]),
@@ -85,9 +93,11 @@ class Toolchain:
             variants = {"baseline": []}
         self.flags = []
         self.compile(PLAIN_C, [])  # raises where there is no compiler
-        self.flags = [flag for flag in (MSVC_FLAGS if msvc else GNU_FLAGS) if self.accepts(PLAIN_C, [flag])]
-        if "-fsanitize" in os.environ.get("CFLAGS", ""):  # for checks, not for speed: -O3 would take minutes to build
-            self.flags = [flag for flag in self.flags if not flag.startswith("-O")]
+        for option in MSVC_FLAGS if msvc else GNU_FLAGS:
+            if "-fsanitize" in os.environ.get("CFLAGS", "") and option == ["-O3"]:
+                continue  # a build for checks, not for speed: -O3 would take minutes
+            if self.accepts(PLAIN_C, option):
+                self.flags += option
         wanted = [name for name in os.environ.get("MINIDL_ISA", "").split(",") if name] or list(variants)
         self.variants = {name: variants[name] for name in wanted if self.accepts(PLAIN_C, variants[name])}
         self.openmp = ([], [])

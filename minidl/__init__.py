@@ -37,6 +37,7 @@ from minidl.creation import (
     zeros,
     zeros_like,
 )
+from minidl.dtypes import get_default_dtype, set_default_dtype
 from minidl.gradcheck import gradcheck
 from minidl.io import load, save
 from minidl.memory import empty_cache, memory_stats, set_memory_limit
@@ -192,7 +193,7 @@ from minidl.ops import (
     where,
 )
 from minidl.random import get_rng_state, manual_seed, set_rng_state
-from minidl.tensor import Tensor, get_default_dtype, set_default_dtype
+from minidl.tensor import Tensor
 
 __all__ = [
     "Op",

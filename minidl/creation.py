@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.dtypes import DTypeLike, as_dtype, get_default_dtype
 from minidl.errors import DTypeError, OptionError, ShapeError
 from minidl.random import default_generator
-from minidl.tensor import DTypeLike, Tensor, as_array, as_dtype, get_default_dtype
+from minidl.tensor import Tensor, as_array
 
 __all__ = [
     "arange",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl.backends import device_of, host_array
+from minidl.dtypes import DTypeLike, as_dtype, get_default_dtype
 from minidl.errors import DTypeError, GraphError, IndexingError, OptionError, ShapeError
 from minidl.modes import grad_mode
 
@@ -22,69 +23,15 @@ else:
     TensorMethods = object
 
 __all__ = [
-    "DTypeLike",
     "RemovableHandle",
     "Tensor",
     "as_array",
-    "as_dtype",
     "clock",
-    "get_default_dtype",
     "plain_index",
-    "set_default_dtype",
 ]
-
-DTypeLike: TypeAlias = Any
-"""What NumPy takes for a data type: ``np.float32``, ``"float32"``, ``minidl.float32``."""
-
 
 clock = itertools.count(1)
 """Numbers recorded operations and changes in place by the order in which they happen."""
-
-
-class _Defaults:
-    dtype = np.dtype(np.float32)
-
-
-def get_default_dtype() -> np.dtype:
-    """Type of tensors made from Python floats; float32 at the start."""
-    return _Defaults.dtype
-
-
-def set_default_dtype(dtype: DTypeLike) -> None:
-    """Choose the type of tensors made from Python floats (float32 or float64).
-
-    Raises
-    ------
-    DTypeError
-        If `dtype` is not a floating-point type.
-    """
-    dtype = as_dtype(dtype)
-    if dtype.kind != "f":
-        raise DTypeError("set_default_dtype", expected="a floating-point dtype", actual=str(dtype))
-    _Defaults.dtype = dtype
-
-
-def as_dtype(dtype: DTypeLike) -> np.dtype:
-    """Turn a name or type into a NumPy dtype, or say which are known.
-
-    Raises
-    ------
-    DTypeError
-        If it names no real, integer or boolean type.
-    """
-    try:
-        # NumPy takes None for float64, which would surprise here.
-        result = None if dtype is None else np.dtype(_Defaults.dtype if dtype is float else dtype)
-    except TypeError:
-        result = None
-    if result is None or result.kind not in "fiub":
-        raise DTypeError(
-            "dtype",
-            expected="float16, float32, float64, int8 ... int64, uint8 ... or bool",
-            actual=repr(dtype),
-            hint='write it like np.float32 or "float32"',
-        )
-    return result
 
 
 def as_array(value: Any, dtype: DTypeLike | None = None) -> Any:
@@ -125,7 +72,7 @@ def _from_python(value: Any, wanted: np.dtype | None) -> np.ndarray:
             hint="pad the rows to one length",
         ) from error
     if wanted is None and array.dtype == np.float64 and not _has_float64(plain):
-        return array.astype(_Defaults.dtype)
+        return array.astype(get_default_dtype())
     return array
 
 
@@ -498,7 +445,7 @@ class Tensor(TensorMethods):
     def __repr__(self) -> str:
         body = np.array2string(host_array(self.data), separator=", ", prefix="tensor(", precision=4, threshold=200)
         notes = ""
-        if self.data.dtype not in (_Defaults.dtype, np.dtype(np.int64), np.dtype(bool)):
+        if self.data.dtype not in (get_default_dtype(), np.dtype(np.int64), np.dtype(bool)):
             notes += f", dtype={self.data.dtype}"
         if self.data.size == 0:
             notes += f", shape={self.shape}"

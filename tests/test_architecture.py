@@ -21,7 +21,7 @@ LAYERS = [
     {"errors"},
     {"_kernels"},
     {"backends"},
-    {"modes", "memory"},
+    {"dtypes", "modes", "memory"},
     {"random", "tensor", "config"},
     {"op", "creation"},
     {"autograd"},

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from minidl.dtypes import DTypeLike, as_dtype
 from minidl.errors import DTypeError, MinidlError
 from minidl.nn.options import flag
 from minidl.nn.state import check_state
 from minidl.nn.summary import Summary, summarize
 from minidl.nn.tree import Tree
-from minidl.tensor import DTypeLike, RemovableHandle, Tensor, as_dtype
+from minidl.tensor import RemovableHandle, Tensor
 
 __all__ = ["LoadedKeys", "Module"]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.dtypes import DTypeLike, as_dtype
 from minidl.errors import OptionError
 from minidl.modes import no_grad
-from minidl.tensor import DTypeLike, Tensor, as_dtype
+from minidl.tensor import Tensor
 
 __all__ = ["Summary", "SummaryRow", "summarize"]
 

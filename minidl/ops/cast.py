@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.dtypes import DTypeLike, as_dtype, get_default_dtype
 from minidl.gradcheck import call, cases
 from minidl.op import Op
-from minidl.tensor import DTypeLike, Tensor, as_array, as_dtype, get_default_dtype
+from minidl.tensor import Tensor, as_array
 
 __all__ = ["astype", "floating", "floats", "plain", "promote"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from minidl.dtypes import DTypeLike
 from minidl.errors import DeviceError
 from minidl.ops.cast import astype
-from minidl.tensor import DTypeLike, Tensor
+from minidl.tensor import Tensor
 
 __all__ = ["cpu", "cuda", "to"]
 
