@@ -80,9 +80,11 @@ cdef struct Plan:
     Py_ssize_t bias_j
     Py_ssize_t rows, columns, depth  # M, N, K
     Py_ssize_t height, width         # of a panel of A, of a tile of B
-    bint in_place                    # B is read where it is: no packing
-    Py_ssize_t off_packed[KC]
-    Py_ssize_t off_in_place[KC]
+    Py_ssize_t block, group          # depth of the blocks that k is cut into; panels used with one tile after the other
+    bint a_in_place                  # A is read where it is: no packing
+    bint in_place                    # B is
+    Py_ssize_t off_packed[2 * KC]
+    Py_ssize_t off_in_place[2 * KC]
 
 
 cdef void multiply(Plan* plan, Py_ssize_t count, const real* model) except *

@@ -13,8 +13,9 @@ numbers says where. For a matrix ``off[k] = k * ldb``; conv.pyx puts other numbe
             |             |  c c c c ... c    MR x NR sums in registers
             '---->        |  c c c c ... c
 
-Around it: k is cut into blocks of KC, so that a packed block of B (KC x BLOCK columns) stays in the L2 cache; each
-panel of A is then read once for the whole block. Every element of C is summed in the same order whatever the number
+Around it: a large k is cut into blocks of KC, so that a packed block of B (KC x BLOCK columns) stays in the L2 cache;
+each panel of A is then read once for the whole block. Packing costs time, too: a matrix that is read only a few times
+stays where it is. Every element of C is summed in the same order whatever the number
 of threads, because the threads share out elements, never a sum.
 """
 
@@ -38,19 +39,36 @@ cdef extern from *:
     #endif
     """
 
+cdef extern from *:
+    """
+    #if defined(__AVX512F__)
+    enum { SQUARE = 16 };
+    #else
+    enum { SQUARE = 8 };
+    #endif
+    """
+    enum:
+        SQUARE           # rows and columns that are transposed at a time, in registers or nearly so
+
 cdef enum:
-    TILES = 8            # tiles of B packed side by side
+    TILES = 8            # tiles of B packed side by side,
+    MANY_TILES = 32      # and under so many panels of A that they do not fit the L2 cache: A is then read less often
     GROUP = 42           # panels of A that are used with one tile of B after the other: they fit the L2 cache
+    FEW_PANELS = 8       # the same beside MANY_TILES
+    A_TILES = 16         # up to so many tiles of columns, A is read where it is: packing would cost more than it saves
+    B_PANELS = 6         # up to so many panels of rows, B is
+    WHOLE = 2 * KC       # up to this depth, k is not cut into blocks
     FLOPS = 100          # multiplications and additions a nanosecond, to guess what is worth a thread
 
 
-cdef inline void micro(const real* a__km, const real* x, const Py_ssize_t* off, Py_ssize_t depth, real* c__mn,
-                       Py_ssize_t ld, bint accumulate, real* c, int rows, int groups) noexcept nogil:
-    """c[i, g, j] = sum over k of a[k, i] * x[off[k] + g*NR + j]; `rows` and `groups` are constants at each call.
+cdef inline void micro(const real* a__mk, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
+                       Py_ssize_t depth, real* c__mn, Py_ssize_t ld, bint accumulate, real* c, int rows,
+                       int groups) noexcept nogil:
+    """c[i, g, j] = sum over k of a[i, k] * x[off[k] + g*NR + j]; `rows` and `groups` are constants at each call.
 
     `c` is the caller's local array: the compiler keeps it in registers.
     """
-    cdef Py_ssize_t nr = tile_columns(a__km), k
+    cdef Py_ssize_t nr = tile_columns(a__mk), k
     cdef int i, g, j
     cdef const real* b
     if accumulate:
@@ -65,41 +83,99 @@ cdef inline void micro(const real* a__km, const real* x, const Py_ssize_t* off, 
         for i in range(rows):
             for g in range(groups):
                 for j in range(nr):
-                    c[(i * groups + g) * nr + j] += a__km[k * rows + i] * b[g * nr + j]
+                    c[(i * groups + g) * nr + j] += a__mk[i * step_i + k * step_k] * b[g * nr + j]
     for i in range(rows):
         for j in range(groups * nr):
             c__mn[i * ld + j] = c[i * groups * nr + j]
 
 
-cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows,
-                        real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
-    """The micro-kernel for so many rows: NR columns, or WIDE * NR for a single row. `ld`: from row to row of c."""
+cdef inline void choose(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, bint packed, const real* x,
+                        const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld,
+                        bint accumulate) noexcept nogil:
+    """The micro-kernel for so many rows: NR columns, or WIDE * NR for a single row. A packed panel has steps 1, rows."""
     cdef Py_ssize_t most = tile_rows(a)          # a constant: branches beyond it cost nothing
     cdef real sums[TILE]                         # one for all: GCC 12 mixes up the arrays of several inlined copies
     if rows == 1:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 1, WIDE)
+        micro(a, step_i, 1 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 1, WIDE)
     elif rows == 2:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 2, 1)
+        micro(a, step_i, 2 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 2, 1)
     elif rows == 3 and most >= 3:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 3, 1)
+        micro(a, step_i, 3 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 3, 1)
     elif rows == 4 and most >= 4:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 4, 1)
+        micro(a, step_i, 4 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 4, 1)
     elif rows == 5 and most >= 5:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 5, 1)
+        micro(a, step_i, 5 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 5, 1)
     elif rows == 6 and most >= 6:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 6, 1)
+        micro(a, step_i, 6 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 6, 1)
     elif rows == 7 and most >= 7:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 7, 1)
+        micro(a, step_i, 7 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 7, 1)
     elif rows == 8 and most >= 8:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 8, 1)
+        micro(a, step_i, 8 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 8, 1)
     elif rows == 9 and most >= 9:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 9, 1)
+        micro(a, step_i, 9 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 9, 1)
     elif rows == 10 and most >= 10:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 10, 1)
+        micro(a, step_i, 10 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 10, 1)
     elif rows == 11 and most >= 11:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 11, 1)
+        micro(a, step_i, 11 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 11, 1)
     elif rows == 12 and most >= 12:
-        micro(a, x, off, depth, c, ld, accumulate, sums, 12, 1)
+        micro(a, step_i, 12 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 12, 1)
+
+
+cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows,
+                        real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
+    """The micro-kernel for a packed panel. `ld`: from row to row of c."""
+    choose(a, 1, 0, True, x, off, depth, rows, c, ld, accumulate)
+
+
+cdef void multiply_in_place(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
+                            Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
+    """The micro-kernel for rows of A where they lie: each in a stream of its own, good for a few tiles of columns."""
+    choose(a, step_i, step_k, False, x, off, depth, rows, c, ld, accumulate)
+
+
+cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
+                    real* to__ki) noexcept nogil:
+    """to[k, i] = a[i, k] for at most SQUARE rows i, square by square, as cards are shuffled.
+
+    Cut SQUARE * SQUARE numbers in two halves and interleave them: element 0, first of the second half, 1, ... Each
+    such perfect shuffle turns the digits of the position (row, column) by one bit; log2(SQUARE) of them exchange
+    row and column. A shuffle is a plain loop that the compiler makes vector instructions of.
+    """
+    cdef real cards[SQUARE * SQUARE]
+    cdef real other[SQUARE * SQUARE]
+    cdef const real* done
+    cdef Py_ssize_t k, i, j, square
+    if SQUARE == 16:
+        done = cards
+    else:
+        done = other
+    for square in range(depth // SQUARE):
+        k = square * SQUARE
+        for i in range(count):
+            for j in range(SQUARE):
+                cards[i * SQUARE + j] = a__ik[i * step + k + j]
+        shuffle(cards, other)
+        shuffle(other, cards)
+        shuffle(cards, other)
+        if SQUARE == 16:
+            shuffle(other, cards)
+        for j in range(SQUARE):
+            if count == SQUARE:
+                for i in range(SQUARE):
+                    to__ki[(k + j) * width + i] = done[j * SQUARE + i]
+            else:
+                for i in range(count):
+                    to__ki[(k + j) * width + i] = done[j * SQUARE + i]
+    for k in range(depth // SQUARE * SQUARE, depth):
+        for i in range(count):
+            to__ki[k * width + i] = a__ik[i * step + k]
+
+
+cdef inline void shuffle(const real* cards, real* shuffled) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(SQUARE * SQUARE // 2):
+        shuffled[2 * i] = cards[i]
+        shuffled[2 * i + 1] = cards[SQUARE * SQUARE // 2 + i]
 
 
 cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t count, Py_ssize_t width,
@@ -115,17 +191,14 @@ cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t c
             for i in range(nr):
                 to[i] = row[i]
         return
-    for i in range(count // 4):                  # four at a time: that many streams the processor follows easily
-        row = a + 4 * i * step_i
-        to = packed__ki + 4 * i
+    if step_k == 1:
+        for k in range(ceil_div(count, SQUARE)):
+            i = k * SQUARE
+            transpose(a + i * step_i, step_i, smaller(SQUARE, count - i), depth, width, packed__ki + i)
+    else:
         for k in range(depth):
-            to[k * width] = row[k * step_k]
-            to[k * width + 1] = row[step_i + k * step_k]
-            to[k * width + 2] = row[2 * step_i + k * step_k]
-            to[k * width + 3] = row[3 * step_i + k * step_k]
-    for i in range(count // 4 * 4, count):
-        for k in range(depth):
-            packed__ki[k * width + i] = a[i * step_i + k * step_k]
+            for i in range(count):
+                packed__ki[k * width + i] = a[i * step_i + k * step_k]
     for i in range(count, width):
         for k in range(depth):
             packed__ki[k * width + i] = 0
@@ -147,6 +220,7 @@ cdef void copy(Py_ssize_t rows, Py_ssize_t columns, const real* source, Py_ssize
 cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t j0, Py_ssize_t j1,
                          const real* panels, real* tiles, real* c_tile) noexcept nogil:
     """Panels p0..p1 and columns j0..j1 of product n; `panels` is all of A, `tiles` room for a block of B."""
+    cdef const real* a = <const real*>p.a.data + p.a.start[n]
     cdef const real* b = <const real*>p.b.data + p.b.start[n]
     cdef const real* x
     cdef real* c = <real*>p.c.data + p.c.start[n]
@@ -156,16 +230,16 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
     cdef Py_ssize_t k, kc, depth, i, j, group, panel, tile, rows, padded, columns, ld, width = p.width
     cdef Py_ssize_t first_tile = j0 // width, last_tile = ceil_div(j1, width)
     cdef bint whole
-    for kc in range(larger(ceil_div(p.depth, KC), 1)):
-        k = kc * KC
-        depth = smaller(KC, p.depth - k)
+    for kc in range(ceil_div(p.depth, p.block) if p.depth else 1):
+        k = kc * p.block
+        depth = smaller(p.block, p.depth - k)
         for tile in range(first_tile, last_tile):
             j = tile * width
             columns = smaller(width, j1 - j)
             if not p.in_place or columns < width:
                 pack(b + k * p.b.step_i + j * p.b.step_j, p.b.step_j, p.b.step_i, columns, width, depth,
-                     tiles + (j - j0) * KC)
-        for group in range(p0 // GROUP, ceil_div(p1, GROUP)):
+                     tiles + (j - j0) * p.block)
+        for group in range(p0 // p.group, ceil_div(p1, p.group)):
             for tile in range(first_tile, last_tile):
                 j = tile * width
                 columns = smaller(width, j1 - j)
@@ -173,9 +247,9 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
                     x = b + k * p.b.step_i + j
                     off = p.off_in_place
                 else:
-                    x = tiles + (j - j0) * KC
+                    x = tiles + (j - j0) * p.block
                     off = p.off_packed
-                for panel in range(group * GROUP, smaller((group + 1) * GROUP, p1)):
+                for panel in range(group * p.group, smaller((group + 1) * p.group, p1)):
                     if panel < p0:
                         continue
                     i = panel * p.height
@@ -191,8 +265,12 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
                     elif k == 0 and p.bias != NULL:
                         copy(rows, columns, <const real*>p.bias + i * p.bias_i + j * p.bias_j, p.bias_i, p.bias_j,
                              sums, ld, 1)
-                    multiply_tile(panels + i * p.depth + k * padded, x, off, depth, padded, sums, ld,
-                                  k > 0 or p.bias != NULL)
+                    if p.a_in_place:
+                        multiply_in_place(a + i * p.a.step_i + k * p.a.step_j, p.a.step_i if rows == padded else 0,
+                                          p.a.step_j, x, off, depth, padded, sums, ld, k > 0 or p.bias != NULL)
+                    else:
+                        multiply_tile(panels + i * p.depth + k * padded, x, off, depth, padded, sums, ld,
+                                      k > 0 or p.bias != NULL)
                     if not whole:
                         copy(rows, columns, sums, ld, 1, to, p.c.step_i, p.c.step_j)
 
@@ -223,14 +301,17 @@ cdef void multiply(Plan* p, Py_ssize_t count, const real* model) except *:
     p.height = panel_height(p.rows, model)
     p.width = nr * WIDE if p.height == 1 else nr
     panels = ceil_div(p.rows, p.height)
-    p.in_place = p.b.step_j == 1 and (panels <= 2 or p.b.step_i == p.width or p.depth * p.b.step_i <= 4096)
-    for k in range(smaller(KC, p.depth)):
+    p.in_place = p.b.step_j == 1 and (panels <= B_PANELS or p.b.step_i == p.width or p.depth * p.b.step_i <= 4096)
+    p.a_in_place = ceil_div(p.columns, p.width) <= A_TILES
+    p.block = p.depth if p.depth <= WHOLE else KC
+    p.group = GROUP if panels <= GROUP else FEW_PANELS
+    for k in range(p.block):
         p.off_packed[k] = k * p.width
         p.off_in_place[k] = k * p.b.step_i
     # One item of work is a block of columns of one product, and only some rows where there are too few columns.
     threads = threads_for(2 * p.rows * p.columns * p.depth * count // FLOPS)
     tiles = ceil_div(p.columns, p.width)
-    tiles = smaller(TILES, ceil_div(tiles, ceil_div(threads, count)))
+    tiles = smaller(TILES if panels <= GROUP else MANY_TILES, ceil_div(tiles, ceil_div(threads, count)))
     blocks = ceil_div(p.columns, p.width * tiles)
     parts = smaller(panels, ceil_div(threads, count * blocks))
     run(p, count, tiles, parts, threads, model)
@@ -240,9 +321,9 @@ cdef void run(Plan* p, Py_ssize_t count, Py_ssize_t tiles, Py_ssize_t parts, int
     """Pack A, then share the products out among the threads in blocks of so many tiles, and parts of the rows."""
     cdef Py_ssize_t blocks = ceil_div(p.columns, p.width * tiles)
     cdef Py_ssize_t panels = ceil_div(p.rows, p.height), n, item, block, part, j0, j1
-    cdef Py_ssize_t size_a = (p.rows + 1) * p.depth, size_b = KC * p.width * tiles
-    cdef Py_ssize_t distinct = 1
-    for n in range(1, count):
+    cdef Py_ssize_t size_a = (p.rows + 1) * p.depth, size_b = p.block * p.width * tiles
+    cdef Py_ssize_t distinct = 0 if p.a_in_place else 1
+    for n in range(distinct, count * distinct):
         if p.a.start[n] != p.a.start[0]:
             distinct = count
             break
@@ -258,7 +339,8 @@ cdef void run(Plan* p, Py_ssize_t count, Py_ssize_t tiles, Py_ssize_t parts, int
             j0 = block * p.width * tiles
             j1 = smaller(j0 + p.width * tiles, p.columns)
             multiply_block(p, n, part * panels // parts, (part + 1) * panels // parts, j0, j1,
-                           packed + (n if distinct > 1 else 0) * size_a, own + threadid() * (size_b + TILE), own + threadid() * (size_b + TILE) + size_b)
+                           packed + (n if distinct > 1 else 0) * size_a, own + threadid() * (size_b + TILE),
+                           own + threadid() * (size_b + TILE) + size_b)
     give(packed)
 
 
