@@ -43,15 +43,17 @@ cdef struct Sweep:
     Py_ssize_t rows, columns          # most of any phase
     # set by `sweep`: the cut into items, and how a tile gets its pixels
     Py_ssize_t item_images, item_rows
-    Py_ssize_t staged_rows, staged_width, staged_plane
+    Py_ssize_t staged_rows, staged_width, staged_plane, staged_image
     Py_ssize_t panel, tile, sum_rows, ld
     bint packed
+    bint bare                         # the source itself can be swept over, without a staged copy
 
 
 cdef struct Segment:
     # A run of pixels of a tile that are neighbours.
     Py_ssize_t first, length         # columns of the tile
     Py_ssize_t source                # where its first pixel is in the staged planes
+    Py_ssize_t result                # where it belongs in the result of a sweep
 
 
 cdef void pack_pixels(const real* planes, const Py_ssize_t* off, Py_ssize_t depth, const Segment* segments,

@@ -36,9 +36,10 @@ cdef enum:
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
     PIECE = 8                # numbers copied at a time: a loop of known length is one instruction or two
     PIXELS = 1024            # pixels summed before they go to the result
-    PACKING = 14             # measured
+    PACKING = 4             # measured
     LONG = 1024              # a sum this long is cut into blocks of KC
-    SEGMENTS = 4 * 32        # most runs of neighbouring pixels in a tile
+    SEGMENTS = 32            # most runs of neighbouring pixels in a tile
+    MOST_PIECES = 32 + 4     # and pieces that they are copied in
 
 
 cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row, Py_ssize_t rows,
@@ -57,8 +58,8 @@ cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images,
                     first = smaller(larger(ceil_div_signed(-(s.left + b), s.step_w), 0), s.staged_width)
                     last = smaller(larger(ceil_div_signed(s.width - s.left - b, s.step_w), first), s.staged_width)
                     for t in range(rows + s.reach_h):
-                        to = planes + ((channel * s.step_h + a) * s.step_w + b) * s.staged_plane \
-                            + (n * s.staged_rows + t) * s.staged_width
+                        to = planes + n * s.staged_image + ((channel * s.step_h + a) * s.step_w + b) * s.staged_plane \
+                            + t * s.staged_width
                         y = (row + t) * s.step_h + a + s.top
                         if y < 0 or y >= s.height:
                             for u in range(s.staged_width):
@@ -105,16 +106,21 @@ cdef void pack_weights(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, c
 cdef Py_ssize_t find_segments(Sweep* s, Py_ssize_t columns, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
                               Segment* segments) noexcept nogil:
     """Pixels first..first+count of an item (image by image, row by row), as runs; returns how many runs."""
-    cdef Py_ssize_t row = first // columns, column = first % columns, done = 0, length, found = 0
+    cdef Py_ssize_t n = first // (columns * rows), row = first // columns % rows, column = first % columns
+    cdef Py_ssize_t done = 0, length, found = 0
     while done < count:
         length = smaller(count - done, columns - column)
         segments[found].first = done
         segments[found].length = length
-        segments[found].source = (row // rows * s.staged_rows + row % rows) * s.staged_width + column
+        segments[found].source = n * s.staged_image + row * s.staged_width + column
+        segments[found].result = n * s.groups * s.outputs * s.plane + row * s.row_step + column * s.column_step
         done += length
         found += 1
-        row += 1
         column = 0
+        row += 1
+        if row == rows:
+            row = 0
+            n += 1
     return found
 
 
@@ -122,84 +128,140 @@ cdef void pack_pixels(const real* planes, const Py_ssize_t* off, Py_ssize_t dept
                       Py_ssize_t count, real* packed__kq) noexcept nogil:
     """A tile of pixels, term by term: NR numbers a row.
 
-    A run is copied in pieces, which may be longer than what is left of it: the next run puts that right.
+    A run is copied in pieces, which may be longer than what is left of it: the next run, or the next row, puts that
+    right.
     """
-    cdef Py_ssize_t nr = tile_columns(planes), k, i, j, piece, at, length
+    cdef Py_ssize_t nr = tile_columns(planes), k, i, piece, pieces = 0
+    cdef Py_ssize_t from_[MOST_PIECES]
+    cdef Py_ssize_t to[MOST_PIECES]
     cdef const real* source
-    cdef real* to
     for i in range(count):
-        for piece in range((segments[i].length + PIECE - 1) // PIECE):
-            at = segments[i].first + piece * PIECE
-            source = planes + segments[i].source + piece * PIECE
-            to = packed__kq + at
-            if at + PIECE <= nr:
-                for k in range(depth):
-                    for j in range(PIECE):
-                        to[k * nr + j] = source[off[k] + j]
-            else:
-                length = nr - at
-                for k in range(depth):
-                    for j in range(length):
-                        to[k * nr + j] = source[off[k] + j]
+        for piece in range(ceil_div(segments[i].length, PIECE)):
+            from_[pieces] = segments[i].source + piece * PIECE
+            to[pieces] = segments[i].first + piece * PIECE
+            pieces += 1
+    if pieces == 4:                              # most often; a known number of pieces is straight code
+        for k in range(depth):
+            source = planes + off[k]
+            copy_piece(source + from_[0], packed__kq + k * nr + to[0])
+            copy_piece(source + from_[1], packed__kq + k * nr + to[1])
+            copy_piece(source + from_[2], packed__kq + k * nr + to[2])
+            copy_piece(source + from_[3], packed__kq + k * nr + to[3])
+        return
+    for k in range(depth):
+        source = planes + off[k]
+        for i in range(pieces):
+            copy_piece(source + from_[i], packed__kq + k * nr + to[i])
 
 
-cdef void sweep_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t count,
-                     const real* planes, real* packed, real* sums, const Py_ssize_t* off_packed) noexcept nogil:
-    """Sums of output rows row..row+count of an item with so many rows an image; sums[o] has s.ld numbers a row."""
-    cdef Py_ssize_t panels = ceil_div(s.outputs, s.panel), blocks = 1, pixels, b, k, depth, tile, panel, o, height, found
-    cdef Py_ssize_t first = (row // rows * s.staged_rows + row % rows) * s.staged_width
+cdef inline void copy_piece(const real* source, real* to) noexcept nogil:
+    """PIECE numbers, all read before the first is written: so the compiler need not fear that the two overlap."""
+    cdef real piece[PIECE]
+    cdef int j
+    for j in range(PIECE):
+        piece[j] = source[j]
+    for j in range(PIECE):
+        to[j] = piece[j]
+
+
+cdef void sweep_packed(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t pixels,
+                       const real* planes, real* packed, real* sums, const Py_ssize_t* off_packed, real* result
+                       ) noexcept nogil:
+    """Pixels first..first+pixels of an item with so many rows an image, in tiles that run on over rows and images.
+
+    A tile inside an image is summed where it belongs in the result, others in `sums` (s.ld numbers for each output).
+    Every sum begins with the bias, wherever it is, so that its bits do not depend on the cut into items.
+    """
+    cdef Py_ssize_t blocks = larger(ceil_div(phase.depth, KC), 1), b, k, depth, tile, o, i, j, height, padded, found, count
+    cdef Py_ssize_t panel, at, ld, nr = s.tile, image = rows * phase.columns
+    cdef bint joined = s.column_step == 1 and s.row_step == phase.columns, inside, whole
     cdef const real* weights = <const real*>phase.panels + group * (s.outputs + 1) * phase.depth
+    cdef const real* bias = <const real*>s.bias + group * s.outputs
     cdef const real* x
     cdef const Py_ssize_t* off
+    cdef real* to
     cdef Segment segments[SEGMENTS]
-    if s.packed:
-        pixels = count * phase.columns
-        blocks = larger(ceil_div(phase.depth, KC), 1)
-    else:
-        pixels = (count - 1) * s.staged_width + phase.columns
     for b in range(blocks):
         k = b * phase.depth // blocks
         depth = (b + 1) * phase.depth // blocks - k
-        for tile in range(ceil_div(pixels, s.tile)):
-            if s.packed:
-                found = find_segments(s, phase.columns, rows, row * phase.columns + tile * s.tile,
-                                      smaller(s.tile, pixels - tile * s.tile), segments)
+        for tile in range(ceil_div(pixels, nr)):
+            at = first + tile * nr
+            count = smaller(nr, pixels - tile * nr)
+            found = find_segments(s, phase.columns, rows, at, count, segments)
+            inside = joined and count == nr and at // image == (at + nr - 1) // image
+            if found == 1 and blocks == 1:               # neighbours in the planes too
+                x, off = planes + segments[0].source, phase.off
+            else:
                 pack_pixels(planes, phase.off + k, depth, segments, found, packed)
                 x, off = packed, off_packed
-            else:
-                x, off = planes + first + tile * s.tile, phase.off
-            for panel in range(panels):
+            for panel in range(ceil_div(s.outputs, s.panel)):
                 o = panel * s.panel
-                height = padded_height(smaller(s.panel, s.outputs - o), s.panel)
-                multiply_tile(weights + o * phase.depth + k * height, x, off, depth, height,
-                              sums + o * s.ld + tile * s.tile, s.ld, b > 0)
+                height = smaller(s.panel, s.outputs - o)
+                padded = padded_height(height, s.panel)
+                whole = inside and height == padded
+                to = result + segments[0].result + o * s.plane if whole else sums + o * s.ld + tile * nr
+                ld = s.plane if whole else s.ld
+                if b == 0 and s.bias != NULL:
+                    for i in range(height):
+                        for j in range(nr):
+                            to[i * ld + j] = bias[o + i]
+                multiply_tile(weights + o * phase.depth + k * padded, x, off, depth, padded, to, ld,
+                              b > 0 or s.bias != NULL)
+                if b == blocks - 1 and not whole:
+                    store_segments(s, segments, found, height, <const real*>to, result + o * s.plane)
 
 
-cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t count,
-                     const real* sums, real* result) noexcept nogil:
+cdef void store_segments(Sweep* s, const Segment* segments, Py_ssize_t count, Py_ssize_t outputs, const real* sums,
+                         real* result) noexcept nogil:
+    """Take the runs of a finished tile to the result, for some outputs."""
+    cdef Py_ssize_t i, o, u
+    cdef const real* source
+    cdef real* to
+    for i in range(count):
+        for o in range(outputs):
+            source = sums + o * s.ld + segments[i].first
+            to = result + o * s.plane + segments[i].result
+            if s.column_step == 1:
+                copy_run(source, segments[i].length, <real>0, to)
+            else:
+                for u in range(segments[i].length):
+                    to[u * s.column_step] = source[u]
+
+
+cdef void sweep_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t count, const real* planes, real* sums
+                     ) noexcept nogil:
+    """Sums of so many output rows that begin at `planes`, read in place; sums[o] has s.ld numbers a row."""
+    cdef Py_ssize_t tile, panel, o, height, pixels = (count - 1) * s.staged_width + phase.columns
+    cdef const real* weights = <const real*>phase.panels + group * (s.outputs + 1) * phase.depth
+    for tile in range(ceil_div(pixels, s.tile)):
+        for panel in range(ceil_div(s.outputs, s.panel)):
+            o = panel * s.panel
+            height = padded_height(smaller(s.panel, s.outputs - o), s.panel)
+            multiply_tile(weights + o * phase.depth, planes + tile * s.tile, phase.off, phase.depth, height,
+                          sums + o * s.ld + tile * s.tile, s.ld, False)
+
+
+cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t count, const real* sums, real* result
+                     ) noexcept nogil:
     """Take finished rows to the result, without the columns that are no output pixels, and add the bias."""
-    cdef Py_ssize_t step = phase.columns if s.packed else s.staged_width, length = phase.columns, o, r, n, t, u, run
+    cdef Py_ssize_t o, r, u
     cdef const real* source
     cdef real* to
     cdef real bias = 0
     for o in range(s.outputs):
         if s.bias != NULL:
             bias = (<const real*>s.bias)[group * s.outputs + o]
-        r = 0
-        while r < count:
-            n = (row + r) // rows
-            t = (row + r) % rows
-            source = sums + o * s.ld + r * step
-            to = result + (n * s.groups * s.outputs + o) * s.plane + t * s.row_step
-            run = 1
-            if s.column_step > 1:
-                for u in range(length):
-                    to[u * s.column_step] = source[u] + bias
+        source = sums + o * s.ld
+        to = result + o * s.plane
+        if s.column_step == 1 and s.staged_width == s.row_step:     # rows follow each other here and there
+            copy_run(source, count * phase.columns, bias, to)
+            continue
+        for r in range(count):
+            if s.column_step == 1:
+                copy_run(source + r * s.staged_width, phase.columns, bias, to + r * s.row_step)
             else:
-                if step == s.row_step:           # rows follow each other here and there
-                    run = smaller(count - r, rows - t)
-                copy_run(source, run * length, bias, to)
-            r += run
+                for u in range(phase.columns):
+                    to[r * s.row_step + u * s.column_step] = source[r * s.staged_width + u] + bias
 
 
 cdef inline void copy_run(const real* source, Py_ssize_t length, real bias, real* to) noexcept nogil:
@@ -218,26 +280,37 @@ cdef inline void copy_run(const real* source, Py_ssize_t length, real bias, real
         to[j] = source[j] + bias
 
 
-cdef void sweep_item(Sweep* s, Py_ssize_t item, real* planes, real* packed, real* sums, const Py_ssize_t* off_packed
-                     ) noexcept nogil:
+cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, real* sums,
+                     const Py_ssize_t* off_packed) noexcept nogil:
     """One item of work: some rows of some images of one group, all phases, all outputs."""
-    cdef Py_ssize_t bands = ceil_div(s.rows, s.item_rows), stacks = ceil_div(s.images, s.item_images), i, rows, r, count
+    cdef Py_ssize_t bands = ceil_div(s.rows, s.item_rows), stacks = ceil_div(s.images, s.item_images), i, rows, n, r, count
     cdef Py_ssize_t row = item % bands * s.item_rows, image = item // bands % stacks * s.item_images
     cdef Py_ssize_t group = item // bands // stacks, images = smaller(s.item_images, s.images - image)
     cdef Phase* phase
+    cdef const real* planes = own_planes
     cdef real* result = <real*>s.result + (image * s.groups + group) * s.outputs * s.plane + row * s.row_step
-    stage(s, group, image, images, row, smaller(s.item_rows, s.rows - row), planes)
+    # Tiles read a little beyond the last pixel: the last images are copied in any case.
+    if s.bare and (image + images) * s.staged_image + WIDE * s.tile <= s.images * s.staged_image:
+        planes = <const real*>s.source + image * s.staged_image
+    else:
+        stage(s, group, image, images, row, smaller(s.item_rows, s.rows - row), own_planes)
     for i in range(s.phase_count):
         phase = &s.phases[i]
         rows = smaller(s.item_rows, phase.rows - row)
         if rows <= 0 or phase.columns <= 0:
             continue
-        r = 0
-        while r < images * rows:                 # row r % rows of image r // rows
-            count = smaller(s.sum_rows, images * rows - r if s.packed else rows - r % rows)
-            sweep_rows(s, phase, group, rows, r, count, planes, packed, sums, off_packed)
-            store_rows(s, phase, group, rows, r, count, <const real*>sums, result + phase.start)
-            r += count
+        if s.packed:
+            count = images * rows * phase.columns
+            for r in range(ceil_div(count, s.ld)):
+                sweep_packed(s, phase, group, rows, r * s.ld, smaller(s.ld, count - r * s.ld), planes, packed, sums,
+                             off_packed, result + phase.start)
+            continue
+        for n in range(images):
+            for r in range(ceil_div(rows, s.sum_rows)):
+                count = smaller(s.sum_rows, rows - r * s.sum_rows)
+                sweep_rows(s, phase, group, count, planes + n * s.staged_image + r * s.sum_rows * s.staged_width, sums)
+                store_rows(s, phase, group, count, <const real*>sums,
+                           result + phase.start + n * s.groups * s.outputs * s.plane + r * s.sum_rows * s.row_step)
 
 
 cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexcept:
@@ -251,17 +324,22 @@ cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexce
     per_row = s.channels * s.step_h * s.step_w * s.staged_width
     s.item_rows = larger(1, smaller(s.rows, room // per_row - s.reach_h))
     s.item_images = 1
-    if s.packed and s.item_rows == s.rows:
+    if s.item_rows == s.rows:
         s.item_images = larger(1, smaller(PIXELS // (s.rows * s.columns), s.images // threads))
         s.item_images = larger(1, smaller(s.item_images, room // (per_row * (s.rows + s.reach_h))))
     bands = ceil_div(s.rows, s.item_rows)
     if s.groups * ceil_div(s.images, s.item_images) * bands < threads:
         bands = smaller(s.rows, ceil_div(threads, s.groups * ceil_div(s.images, s.item_images)))
     s.item_rows = ceil_div(s.rows, bands)
-    s.sum_rows = larger(1, smaller(PIXELS // s.staged_width, s.item_images * s.item_rows))
-    s.ld = ceil_div(s.sum_rows * s.staged_width, s.tile) * s.tile
+    s.sum_rows = larger(1, smaller(PIXELS // s.staged_width, s.item_rows))
+    s.ld = ceil_div(smaller(PIXELS, s.item_images * s.item_rows * s.columns) if s.packed
+                    else s.sum_rows * s.staged_width, s.tile) * s.tile
     s.staged_rows = s.item_rows + s.reach_h
-    s.staged_plane = s.item_images * s.staged_rows * s.staged_width
+    s.staged_plane = s.staged_rows * s.staged_width
+    s.staged_image = s.channels * s.step_h * s.step_w * s.staged_plane
+    # Without padding and stride, whole images are what a copy of them would be.
+    s.bare = s.groups == 1 and s.step_h * s.step_w == 1 and s.top == 0 and s.left == 0 \
+        and s.staged_rows == s.height and s.staged_width == s.width
 
 
 cdef void tabulate(Sweep* s, Phase* phase) noexcept nogil:
@@ -289,7 +367,7 @@ cdef void sweep(Sweep* s, const real* model) except *:
         pixels += phase.rows * phase.columns * phase.depth
     cdef int threads = threads_for(2 * pixels * s.images * s.groups * s.outputs // FLOPS)
     cut(s, threads, deepest, model)
-    cdef Py_ssize_t size_planes = s.channels * s.step_h * s.step_w * s.staged_plane + WIDE * 32
+    cdef Py_ssize_t size_planes = s.item_images * s.staged_image + WIDE * 32
     cdef Py_ssize_t size_packed = s.tile * KC + PIECE if s.packed else 0
     cdef Py_ssize_t size_sums = (s.outputs + 1) * s.ld
     cdef Py_ssize_t size_own = size_planes + size_packed + size_sums
