@@ -22,7 +22,7 @@ cdef cnp.ndarray empty(int ndim, cnp.npy_intp* shape, int typenum):
     NumPy asks its current allocator and the array remembers it (NEP 49): so the pool is made current for this one
     allocation, and every other array of the process stays as it was.
     """
-    cdef Py_ssize_t count = 1
+    cdef double count = 1        # does not overflow, whatever the shape: NumPy refuses what is too large
     cdef int i
     for i in range(ndim):
         count *= shape[i]
