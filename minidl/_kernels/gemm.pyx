@@ -24,6 +24,7 @@ from cython.parallel cimport prange, threadid
 
 from .arrays cimport empty, is_real, larger, ready, real, smaller, vector
 from .scratch cimport give, take
+from .thin cimport multiply_thin
 from .threads cimport threads_for
 
 from minidl.errors import DTypeError, ShapeError
@@ -57,6 +58,7 @@ cdef enum:
     FEW_PANELS = 8       # the same beside MANY_TILES
     A_TILES = 16         # up to so many tiles of columns, A is read where it is: packing would cost more than it saves
     B_PANELS = 6         # up to so many panels of rows, B is
+    THIN = 3             # up to so many rows, B is not packed where it lies along k
     WHOLE = 2 * KC       # up to this depth, k is not cut into blocks
     FLOPS = 100          # multiplications and additions a nanosecond, to guess what is worth a thread
 
@@ -227,7 +229,7 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
     cdef real* to
     cdef real* sums
     cdef const Py_ssize_t* off
-    cdef Py_ssize_t k, kc, depth, i, j, group, panel, tile, rows, padded, columns, ld, width = p.width
+    cdef Py_ssize_t k, kc, depth, i, j, j_rest, group, panel, tile, rows, padded, columns, ld, width = p.width
     cdef Py_ssize_t first_tile = j0 // width, last_tile = ceil_div(j1, width)
     cdef bint whole
     for kc in range(ceil_div(p.depth, p.block) if p.depth else 1):
@@ -260,6 +262,9 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
                     whole = p.c.step_j == 1 and columns == width and padded == rows
                     sums = to if whole else c_tile
                     ld = p.c.step_i if whole else width
+                    if not whole and (k > 0 or p.bias != NULL):     # no numbers left from before: denormals are slow
+                        for j_rest in range(padded * width):
+                            c_tile[j_rest] = 0
                     if k > 0 and not whole:
                         copy(rows, columns, to, p.c.step_i, p.c.step_j, sums, ld, 1)
                     elif k == 0 and p.bias != NULL:
@@ -289,6 +294,11 @@ cdef void multiply(Plan* p, Py_ssize_t count, const real* model) except *:
     # Arrays that repeat themselves by strides of 0 have any size. Refused before a number below could overflow.
     if <double>count * p.depth * larger(p.rows + p.columns, p.rows * p.columns // 4096) > LARGEST:
         raise MemoryError(f"{count} products of ({p.rows}, {p.depth}) and ({p.depth}, {p.columns}) are too large")
+    if count == 1 and p.rows <= THIN and p.columns > 1 and p.a.step_j == 1 and p.b.step_i == 1 and p.depth >= 32:
+        multiply_thin(p.rows, p.columns, p.depth, <const real*>p.a.data + p.a.start[0], p.a.step_i,
+                      <const real*>p.b.data + p.b.start[0], p.b.step_j, <const real*>p.bias, p.bias_i, p.bias_j,
+                      <real*>p.c.data + p.c.start[0], p.c.step_i, p.c.step_j)
+        return
     if effort(p.columns, p.rows, p.depth, p.c.step_i, model) < effort(p.rows, p.columns, p.depth, p.c.step_j, model):
         p.a, p.b = p.b, p.a                    # C' = B' A'
         p.a.step_i, p.a.step_j = p.a.step_j, p.a.step_i

@@ -74,6 +74,22 @@ def test_same_bits_for_any_number_of_threads(shape, restore_threads):
     assert len(set(results)) == 1
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+@pytest.mark.parametrize("depth", [32, 40, 401, 2003])
+def test_few_rows_on_any_number_of_threads(rows, depth, restore_threads):
+    rng = np.random.default_rng(0)
+    for dtype in (np.float32, np.float64):
+        x, weight = rng.standard_normal((rows, depth)).astype(dtype), rng.standard_normal((901, depth)).astype(dtype)
+        bias = rng.standard_normal(901).astype(dtype)
+        results = []
+        for threads in (1, 2, 3):
+            set_num_threads(threads)
+            results.append(kernels.gemm.linear(x, weight, bias))
+        expected = np.einsum("mk,ok->mo", x.astype(np.float64), weight.astype(np.float64)) + bias
+        assert_sums_close(results[0], expected, depth, dtype)
+        assert all(np.array_equal(results[0], other) for other in results)
+
+
 def test_python_threads_may_multiply_at_the_same_time():
     rng = np.random.default_rng(0)
     pairs = [(rng.standard_normal((90, 310)), rng.standard_normal((310, 70))) for _ in range(6)]
