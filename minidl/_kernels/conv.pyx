@@ -6,6 +6,7 @@ The first two are sweeps (sweep.pyx); here is what each of them sweeps over. The
 cimport numpy as cnp
 
 from .arrays cimport PyArray_ZEROS, empty, first, larger, vector
+from .dots cimport correlate_dots, suits_dots
 from .gemm cimport LARGEST, ceil_div
 from .scratch cimport give, take
 from .sweep cimport Phase, Sweep, Tap, sweep
@@ -84,6 +85,9 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     cdef cnp.ndarray y__nohw = empty(4, shape, cnp.PyArray_TYPE(x__nchw))
     if cnp.PyArray_SIZE(y__nohw) == 0:
         return y__nohw
+    if p.c == 0:                 # sums of nothing
+        y__nohw[...] = 0 if bias is None else bias__o.reshape(-1, 1, 1)
+        return y__nohw
     cdef Tap* taps = <Tap*>take(p.kh * p.kw * sizeof(Tap))
     cdef Phase phase
     phase.taps, phase.tap_count, phase.rows, phase.columns, phase.start = taps, p.kh * p.kw, p.oh, p.ow, 0
@@ -141,6 +145,9 @@ def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, group
     shape[0], shape[1], shape[2], shape[3] = cnp.PyArray_DIM(grad__nohw, 0), p.c * p.groups, p.h, p.w
     cdef cnp.ndarray dx__nchw = empty(4, shape, cnp.PyArray_TYPE(grad__nohw))
     if cnp.PyArray_SIZE(dx__nchw) == 0:
+        return dx__nchw
+    if p.o == 0:                 # sums of nothing
+        dx__nchw[...] = 0
         return dx__nchw
     cdef Py_ssize_t count = p.stride_h * p.stride_w, a, b, i, j, at_h, at_w, low_h, low_w, high_h, high_w, used = 0
     # Pixel (a + s*t, b + s*u) of dx gets w[i, j] * grad[t + e_h, u + e_w] where e = (a + pad - i*dilation) / stride is whole.
@@ -223,7 +230,12 @@ def conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups):
     s.stride_h, s.stride_w, s.pad_h, s.pad_w = p.stride_h, p.stride_w, p.pad_h, p.pad_w
     s.dilation_h, s.dilation_w = p.dilation_h, p.dilation_w
     if cnp.PyArray_TYPE(x__nchw) == cnp.NPY_FLOAT:
-        correlate(&s, <const float*>NULL)
+        if suits_dots(&s):
+            correlate_dots(&s, <const float*>NULL)
+        else:
+            correlate(&s, <const float*>NULL)
+    elif suits_dots(&s):
+        correlate_dots(&s, <const double*>NULL)
     else:
         correlate(&s, <const double*>NULL)
     return dw__ochw

@@ -384,6 +384,9 @@ cdef void sweep(Sweep* s, const real* model) except *:
     cdef Py_ssize_t* off_packed = tables + 2 * terms
     for k in range(KC):
         off_packed[k] = k * s.tile
+    for i in range(threads):     # columns that no pixel is packed into are multiplied too: old denormal numbers are slow
+        for k in range(size_packed):
+            own[i * size_own + size_planes + k] = 0
     terms = 0
     for i in range(s.phase_count):
         phase = &s.phases[i]

@@ -212,6 +212,9 @@ cdef void correlate(Correlation* s, const real* model) except *:
                     ((n * s.staged_rows + t * s.stride_h) * s.staged_width + u * s.stride_w) * s.block
     for t in range(KC):
         off_packed[t] = t * nr
+    for n in range(threads):     # columns that nothing is packed into are multiplied too: old denormal numbers are slow
+        for t in range(KC * nr):
+            own[n * size_own + size_planes + size_panels + t] = 0
     for r in range(s.run_count):
         t = r // (s.run_count // s.kernel_h) * s.dilation_h
         u = r % (s.run_count // s.kernel_h) * s.dilation_w

@@ -167,6 +167,16 @@ def test_a_huge_stride_costs_nothing():
     assert dx[0, 0, 0, 0] == 6 * 36 and dx[0, 0, 3, 3] == 0
 
 
+def test_no_channels_make_sums_of_nothing():
+    y = kernels.conv.conv2d(np.ones((2, 0, 5, 5)), np.ones((3, 0, 3, 3)), None, *PLAIN)
+    np.testing.assert_array_equal(y, np.zeros((2, 3, 3, 3)))
+    y = kernels.conv.conv2d(np.ones((2, 0, 5, 5)), np.ones((3, 0, 3, 3)), np.arange(3.0), *PLAIN)
+    np.testing.assert_array_equal(y, np.broadcast_to(np.arange(3.0)[:, None, None], (2, 3, 3, 3)))
+    dx = kernels.conv.conv2d_input_grad(np.ones((2, 0, 3, 3)), np.ones((0, 4, 3, 3)), (5, 5), *PLAIN)
+    np.testing.assert_array_equal(dx, np.zeros((2, 4, 5, 5)))
+    assert kernels.conv.conv2d_weight_grad(np.ones((2, 3, 3, 3)), np.ones((2, 0, 5, 5)), (3, 3), *PLAIN).shape == (3, 0, 3, 3)
+
+
 def test_nan_stays_in_the_windows_that_see_it():
     x = np.zeros((1, 1, 9, 40), np.float32)
     x[0, 0, 4, 20] = np.nan
