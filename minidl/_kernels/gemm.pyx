@@ -94,7 +94,7 @@ cdef inline void micro(const real* a__mk, Py_ssize_t step_i, Py_ssize_t step_k, 
 cdef inline void choose(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, bint packed, const real* x,
                         const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld,
                         bint accumulate) noexcept nogil:
-    """The micro-kernel for so many rows: NR columns, or WIDE * NR for a single row. A packed panel has steps 1, rows."""
+    """The micro-kernel for so many rows: NR columns, WIDE * NR for a single row. Steps of a packed panel: 1, rows."""
     cdef Py_ssize_t most = tile_rows(a)          # a constant: branches beyond it cost nothing
     cdef real sums[TILE]                         # one for all: GCC 12 mixes up the arrays of several inlined copies
     if rows == 1:
