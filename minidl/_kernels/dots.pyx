@@ -107,7 +107,7 @@ cdef void add_block(const real* dy, Py_ssize_t step, const real* x, const Py_ssi
 
 cdef void stage_x(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ssize_t row, real* planes) noexcept nogil:
     """Rows of x that a slab sees, zeros around; plane (a, b) of a channel has the pixels (a + stride*t, b + stride*u)."""
-    cdef Py_ssize_t c, a, b, t, u, y, x
+    cdef Py_ssize_t c, a, b, t, u, y, x, first, last
     cdef const real* source
     cdef real* to = planes
     for c in range(s.channels):
@@ -118,6 +118,15 @@ cdef void stage_x(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ss
                     source = <const real*>s.source + ((image * s.channels + c) * s.height + y) * s.width
                     if y < 0 or y >= s.height:
                         for u in range(p.width):
+                            to[u] = 0
+                    elif s.stride_w == 1:
+                        first = smaller(s.pad_w, p.width)    # columns first..last lie inside the image
+                        last = larger(first, smaller(s.width + s.pad_w, p.width))
+                        for u in range(first):
+                            to[u] = 0
+                        for u in range(first, last):
+                            to[u] = source[u - s.pad_w]
+                        for u in range(last, p.width):
                             to[u] = 0
                     else:
                         for u in range(p.width):
@@ -179,8 +188,8 @@ cdef void add_up(const Correlation* s, const Planes* p, Py_ssize_t group, Py_ssi
 
 
 cdef bint suits_dots(const Correlation* s) noexcept:
-    """Whether the sums are long enough, and there are so few channels that packing would take too long."""
-    return s.channels <= 3 and s.grad_w >= 8 and s.outputs <= 32
+    """Whether the sums are long, and packing few channels would take longer than the arithmetic on few outputs."""
+    return s.channels <= 3 and s.grad_w >= 8 and s.outputs <= 8       # measured
 
 
 cdef void correlate_dots(Correlation* s, const real* model) except *:
@@ -200,11 +209,13 @@ cdef void correlate_dots(Correlation* s, const real* model) except *:
     p.per_block = LONE if s.outputs == 1 else TAPS
     p.padded = ceil_div(p.taps, p.per_block) * p.per_block
     p.dy = ceil_div(p.slab_rows * p.width, width) * width
-    p.chunks = larger(1, smaller(ceil_div(ITEMS, s.groups), smaller(s.images * p.bands, s.images * s.grad_h * s.grad_w // CHUNK)))
+    p.chunks = smaller(s.images * p.bands, s.images * s.grad_h * s.grad_w // CHUNK)
+    p.chunks = larger(1, smaller(ceil_div(ITEMS, s.groups), p.chunks))
     items = s.groups * p.chunks
     cdef int threads = threads_for(2 * s.images * s.grad_h * s.grad_w * s.groups * s.outputs * p.taps // FLOPS)
     cdef Py_ssize_t size_x = ceil_div(s.channels * p.step * p.plane, LANES) * LANES + p.width + 2 * LANES
-    cdef Py_ssize_t size_own = ceil_div(size_x + s.outputs * p.dy, LANES) * LANES, size_sums = s.outputs * p.padded * width
+    cdef Py_ssize_t size_own = ceil_div(size_x + s.outputs * p.dy, LANES) * LANES
+    cdef Py_ssize_t size_sums = s.outputs * p.padded * width
     p.off = <Py_ssize_t*>take(p.padded * sizeof(Py_ssize_t))
     cdef real* sums
     try:

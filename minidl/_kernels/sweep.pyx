@@ -36,7 +36,7 @@ cdef enum:
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
     PIECE = 8                # numbers copied at a time: a loop of known length is one instruction or two
     PIXELS = 1024            # pixels summed before they go to the result
-    PACKING = 4             # measured
+    PACKING = 5             # measured
     LONG = 1024              # a sum this long is cut into blocks of KC
     SEGMENTS = 32            # most runs of neighbouring pixels in a tile
     MOST_PIECES = 32 + 4     # and pieces that they are copied in
