@@ -233,7 +233,7 @@ def test_batches_that_are_no_pairs_are_named():
     assert make().predict(np.zeros((0, 2), np.float32)).shape == (0, 2)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered")  # NumPy says so, too, where it computes
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy says so, too, where it computes
 def test_a_loss_that_is_not_finite_stops_the_run():
     with pytest.raises(AnomalyError, match="learning rate"):
         make(lr=1e30).fit(loader(), epochs=5)
