@@ -32,6 +32,7 @@ LAYERS = [
     {"optim", "data", "io"},
     {"train"},
     {"models", "viz"},
+    {"teach"},
     {"__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
