@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from benchmarks.timing import Ratio, ratio_of_rounds
-from benchmarks.workers import Case, Prepared, Worker, WorkerError
+from benchmarks.workers import ADJUSTABLE, Case, Prepared, Worker, WorkerError
 
 __all__ = ["Arena", "Row", "Settings", "agree"]
 
@@ -30,7 +30,7 @@ class Settings:
 
     @property
     def seconds(self) -> float:
-        return 0.01 if self.quick else 0.2
+        return 0.005 if self.quick else 0.2
 
     @property
     def samples(self) -> int:
@@ -89,13 +89,21 @@ class Arena:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[tuple[str, int], Worker] = {}
 
-    def worker(self, contender: str) -> Worker:
-        """The process of a contender; a new one if it died."""
-        worker = self._workers.get(contender)
+    def worker(self, contender: str, threads: int | None = None) -> Worker:
+        """The process of a contender, told to use so many threads (the run's, by default); a new one if it died.
+
+        NumPy's BLAS reads the number once, at its start: so there is a process for each.
+        """
+        threads = threads or self.settings.threads
+        adjustable = contender in ADJUSTABLE
+        key = (contender, self.settings.threads if adjustable else threads)
+        worker = self._workers.get(key)
         if worker is None or not worker.process.is_alive():
-            worker = self._workers[contender] = Worker(contender, self.settings.threads)
+            worker = self._workers[key] = Worker(contender, key[1])
+        if adjustable:
+            worker.ask("threads", threads)
         return worker
 
     def close(self) -> None:
@@ -127,10 +135,7 @@ class Arena:
         return rows
 
     def _compare(self, case: Case, row: Row) -> None:
-        ours, theirs = self.worker("minidl"), self.worker(case.peer)
-        threads = case.threads or self.settings.threads
-        for worker in (ours, theirs):
-            worker.ask("threads", threads)
+        ours, theirs = (self.worker(contender, case.threads) for contender in ("minidl", case.peer))
         first = [worker.ask("prepare", case, self.settings.seconds / 2) for worker in (ours, theirs)]
         row.note = agree(first[0], first[1], case.tolerance)
         if row.note:

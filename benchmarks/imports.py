@@ -32,9 +32,7 @@ def measure(arena: Arena, selected: Callable[[str], bool], show: Callable[[Row],
     names = {peer: f"import minidl, against import {peer}" for peer in peers}
     if not any(map(selected, names.values())):
         return []
-    modules = ("minidl", *peers)
-    for module in modules:  # the first import writes byte code and fills the file cache
-        import_seconds(module)
+    modules = ("minidl", *peers)  # in the file cache already, and compiled to byte code: the contenders imported them
     rounds = [[import_seconds(module) for module in modules] for _ in range(1 if arena.settings.quick else 7)]
     ours, *others = zip(*rounds, strict=True)
     rows = []

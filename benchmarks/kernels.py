@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from benchmarks.networks import NETWORKS, library
+from benchmarks import primitives
+from benchmarks.primitives import backend_for, noise
 from benchmarks.workers import Case, Work, as_arrays
 
 __all__ = ["CASES", "LARGE_CONVOLUTIONS", "SMALL_CONVOLUTIONS", "convolution"]
@@ -26,19 +25,6 @@ LARGE_CONVOLUTIONS = [
     (8, 64, 56, 128, 3, 2, 1),
     (8, 256, 56, 64, 1, 1, 0),
 ]
-
-
-def noise(*shape: int, seed: int = 0) -> Any:
-    """The same float32 noise for every contender."""
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def backend_for(contender: str) -> Any:
-    """The backend of a contender that computes by minidl's methods."""
-    from minidl.backends import backend_of
-    from minidl.backends.reference import ReferenceBackend
-
-    return ReferenceBackend() if contender == "reference" else backend_of(np.empty(0))
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -70,105 +56,6 @@ def convolution(contender: str, what: str, shape: tuple[int, ...]) -> Work:
     if what == "input gradient":
         return Work(lambda: backend.conv2d_input_grad(grad, weight, (size, size), *geometry), as_arrays)
     return Work(lambda: backend.conv2d_weight_grad(grad, x, (kernel, kernel), *geometry), as_arrays)
-
-
-def max_pool(contender: str, what: str, shape: tuple[int, ...]) -> Work:
-    """2 x 2 max pooling."""
-    x, grad = noise(*shape), noise(*shape[:2], shape[2] // 2, shape[3] // 2, seed=1)
-    options = ((2, 2), (2, 2), (0, 0), (1, 1), False)
-    if contender == "torch":
-        import torch
-
-        x, grad = torch.from_numpy(x), torch.from_numpy(grad)
-        if what == "forward":
-            return Work(lambda: torch.ops.aten.max_pool2d_with_indices(x, *options), as_arrays)
-        _, indices = torch.ops.aten.max_pool2d_with_indices(x, *options)
-        backward = torch.ops.aten.max_pool2d_with_indices_backward
-        return Work(lambda: backward(grad, x, *options, indices), as_arrays)
-    backend = backend_for(contender)
-    if what == "forward":
-        return Work(lambda: backend.max_pool2d(x, *options), as_arrays)
-    _, indices = backend.max_pool2d(x, *options)
-    return Work(lambda: backend.max_pool2d_grad(grad, indices, shape[2:]), as_arrays)
-
-
-def relu(contender: str, what: str, shape: tuple[int, ...]) -> Work:
-    """max(x, 0), and its gradient."""
-    x, grad = noise(*shape), noise(*shape, seed=1)
-    if contender == "torch":
-        import torch
-
-        x, grad = torch.from_numpy(x), torch.from_numpy(grad)
-        if what == "forward":
-            return Work(lambda: torch.relu(x), as_arrays)
-        y = torch.relu(x)
-        return Work(lambda: torch.ops.aten.threshold_backward(grad, y, 0), as_arrays)
-    backend = backend_for(contender)
-    if what == "forward":
-        return Work(lambda: backend.relu(x), as_arrays)
-    y = backend.relu(x)
-    return Work(lambda: backend.relu_grad(grad, y), as_arrays)
-
-
-def batch_norm(contender: str, what: str, shape: tuple[int, ...]) -> Work:
-    """Batch norm in training, and its three gradients. (PyTorch returns 1/deviation, so only y can be compared.)"""
-    x, grad = noise(*shape), noise(*shape, seed=1)
-    weight, bias = noise(shape[1], seed=2), noise(shape[1], seed=3)
-    if contender == "torch":
-        import torch
-
-        x, grad, weight, bias = map(torch.from_numpy, (x, grad, weight, bias))
-        forward = lambda: torch.ops.aten.native_batch_norm(x, weight, bias, None, None, True, 0.1, 1e-5)  # noqa: E731
-        if what == "forward":
-            return Work(forward, lambda value: as_arrays(value[0]))
-        _, mean, scale = forward()
-        backward = torch.ops.aten.native_batch_norm_backward
-        wanted = [True, True, True]
-        return Work(lambda: backward(grad, x, weight, None, None, mean, scale, True, 1e-5, wanted), as_arrays)
-    backend = backend_for(contender)
-    if what == "forward":
-        return Work(lambda: backend.batch_norm(x, weight, bias, 1e-5), lambda value: as_arrays(value[0]))
-    _, mean, variance = backend.batch_norm(x, weight, bias, 1e-5)
-    return Work(lambda: backend.batch_norm_grad(grad, x, weight, mean, variance, 1e-5), as_arrays)
-
-
-def cross_entropy(contender: str, what: str, rows: int, classes: int) -> Work:
-    """Softmax and the negative logarithm of the right class's probability."""
-    logits, grad = noise(rows, classes), noise(rows, seed=1)
-    labels: Any = np.random.default_rng(2).integers(0, classes, rows)
-    if contender == "torch":
-        import torch
-
-        aten = torch.ops.aten
-        logits, grad, labels = map(torch.from_numpy, (logits, grad, labels))
-        if what == "forward":
-            loss = torch.nn.functional.cross_entropy
-            return Work(lambda: loss(logits, labels, reduction="none"), as_arrays)
-        log_probabilities = torch.log_softmax(logits, 1)
-        total = torch.tensor(float(rows))
-
-        def backward() -> Any:
-            inner = aten.nll_loss_backward(grad, log_probabilities, labels, None, 0, -100, total)
-            return aten._log_softmax_backward_data(inner, log_probabilities, 1, torch.float32)
-
-        return Work(backward, as_arrays)
-    backend = backend_for(contender)
-    if what == "forward":
-        return Work(lambda: backend.cross_entropy(logits, labels, -100), as_arrays)
-    return Work(lambda: backend.cross_entropy_grad(grad, logits, labels, -100), as_arrays)
-
-
-def adam_step(contender: str, network: str, fused: bool) -> Work:
-    """A step of Adam over a network's parameters, as an optimizer takes it."""
-    lib = library(contender)
-    model = NETWORKS[network](lib.nn)
-    for seed, parameter in enumerate(model.parameters()):
-        shape = tuple(parameter.shape)
-        parameter.data[...] = (lib.from_numpy if contender == "torch" else np.asarray)(noise(*shape, seed=seed))
-        parameter.grad = lib.from_numpy(noise(*shape, seed=seed + 100))
-    options = {"fused": True} if fused and contender == "torch" else {}
-    optimizer = lib.optim.Adam(model.parameters(), lr=1e-7, **options)
-    return Work(optimizer.step, lambda _: as_arrays(list(model.parameters())))
 
 
 def product(contender: str, m: int, k: int, n: int, batch: int) -> Work:
@@ -217,29 +104,6 @@ def convolution_cases() -> list[Case]:
     return cases
 
 
-def elementwise_cases() -> list[Case]:
-    """What stands between the convolutions; `passes` counts arrays of x's size that are read or written at least."""
-    pictures = (64, 32, 30, 30)
-    size = float(np.prod(pictures))
-    rows: list[tuple[str, Any, float, float, float, float]] = [
-        ("max-pool 2x2 (64,32,30)", max_pool, 0.75, 1.75, 0.25, 1.75),
-        ("relu (64,32,30)", relu, 1, 2, 1, 3),
-        ("batch norm (64,32,30)", batch_norm, 8, 2, 12, 3),
-    ]
-    cases = []
-    for name, build, flops, passes, flops_back, passes_back in rows:
-        for what, work, count in (("forward", flops, passes), ("backward", flops_back, passes_back)):
-            case = Case(f"{name}, {what}", build, (what, pictures), 1.0, flops=work * size, traffic=4 * count * size)
-            cases.append(case)
-    for rows_, classes in ((64, 10), (256, 1000)):
-        for what in ("forward", "backward"):
-            cases.append(Case(f"cross-entropy ({rows_},{classes}), {what}", cross_entropy, (what, rows_, classes), 1.0))
-    for network, title in (("lenet", "LeNet-5"), ("mlp", "MLP, 670,000 parameters")):
-        cases.append(Case(f"Adam step, {title}", adam_step, (network, False), 1.0))
-        cases.append(Case(f"Adam step, {title}, fused=True in torch", adam_step, (network, True)))
-    return cases
-
-
 def product_cases() -> list[Case]:
     """Products at learners' sizes and a large one, against PyTorch and against NumPy's BLAS."""
     cases = []
@@ -260,4 +124,4 @@ def product_cases() -> list[Case]:
     return cases
 
 
-CASES = [*convolution_cases(), *elementwise_cases(), *product_cases()]
+CASES = [*convolution_cases(), *primitives.CASES, *product_cases()]

@@ -6,7 +6,8 @@ import statistics
 from typing import NamedTuple
 
 from benchmarks.compare import Arena
-from benchmarks.kernels import LARGE_CONVOLUTIONS, convolution, noise, output_size, product
+from benchmarks.kernels import LARGE_CONVOLUTIONS, convolution, output_size, product
+from benchmarks.primitives import noise
 from benchmarks.workers import Case, Work
 
 __all__ = ["RUNGS", "climb"]
@@ -87,8 +88,7 @@ def climb(arena: Arena) -> dict[str, list[float]]:
 def _rate(arena: Arena, rung: Rung, flops: float, case: Case) -> float:
     """GFLOP/s: the median of the rounds."""
     settings = arena.settings
-    worker = arena.worker(rung.contender)
-    worker.ask("threads", settings.threads if rung.all_threads else 1)
+    worker = arena.worker(rung.contender, settings.threads if rung.all_threads else 1)
     worker.ask("prepare", case, settings.seconds)
     rounds = [worker.ask("measure", settings.seconds, settings.samples) for _ in range(settings.rounds)]
     return flops / statistics.median(rounds) / 1e9

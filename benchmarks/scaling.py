@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmarks.compare import Arena, Row
-from benchmarks.kernels import LARGE_CONVOLUTIONS, batch_norm, convolution, product
+from benchmarks.kernels import LARGE_CONVOLUTIONS, convolution, product
 from benchmarks.memory import MEGABYTE
+from benchmarks.primitives import primitive
 from benchmarks.steps import training_step
 from benchmarks.timing import Ratio, ratio_of_rounds
 from benchmarks.workers import Case, WorkerError
@@ -29,8 +30,9 @@ CASES = [
         for what in ("forward", "input gradient", "weight gradient")
     ],
     Case("matmul 1024", product, (1024, 1024, 1024, 1)),
-    Case("batch norm (64,32,30), backward", batch_norm, ("backward", (64, 32, 30, 30))),
+    Case("batch norm (64,32,30), backward", primitive, ("batch norm (64,32,30)", "backward")),
 ]
+QUICK_CASES = [case for case in CASES if case.name in ("LeNet-5, batch 64", "conv 64 to 64 @ 56, forward")]
 
 
 def measure_threads(arena: Arena, selected: Callable[[str], bool], show: Callable[[Row], None]) -> list[Row]:
@@ -40,7 +42,7 @@ def measure_threads(arena: Arena, selected: Callable[[str], bool], show: Callabl
     rows: list[Row] = []
     if threads == 1:  # one against one would prove nothing
         return rows
-    for case in (case for case in CASES if not (settings.quick and "ResNet" in case.name)):
+    for case in QUICK_CASES if settings.quick else CASES:
         name = f"{case.name}: 1 to {threads} threads"
         if not selected(name):
             continue
@@ -58,19 +60,16 @@ def measure_threads(arena: Arena, selected: Callable[[str], bool], show: Callabl
 
 
 def _speedup(arena: Arena, contender: str, case: Case, threads: int) -> tuple[float, bool]:
-    worker = arena.worker(contender)
     settings = arena.settings
-    digests = []
-    for count in (1, threads):
-        worker.ask("threads", count)
-        digests.append(worker.ask("prepare", case, 0.0).digest)
+    digests = [arena.worker(contender, count).ask("prepare", case, 0.0).digest for count in (1, threads)]
     rounds = []
     for _ in range(max(3, settings.rounds // 2)):
-        pair = []
-        for count in (1, threads):
-            worker.ask("threads", count)
-            pair.append(worker.ask("measure", settings.seconds, settings.samples))
-        rounds.append(pair)
+        rounds.append(
+            [
+                arena.worker(contender, count).ask("measure", settings.seconds, settings.samples)
+                for count in (1, threads)
+            ]
+        )
     one, many = zip(*rounds, strict=True)
     return ratio_of_rounds(many, one).median, digests[0] == digests[1]
 
@@ -133,7 +132,6 @@ def _time(arena: Arena, batch: int) -> tuple[float, float]:
     case = Case("", training_step, ("lenet", batch, "SGD"))
     workers = [arena.worker("minidl"), arena.worker("torch")]
     for worker in workers:
-        worker.ask("threads", settings.threads)
         worker.ask("prepare", case, settings.seconds)
     rounds = [
         [1e3 * worker.ask("measure", settings.seconds, settings.samples) for worker in workers]

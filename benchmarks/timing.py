@@ -11,14 +11,16 @@ __all__ = ["Ratio", "calls_per_sample", "median_seconds", "ratio_of_rounds", "wa
 
 SHORTEST_SAMPLE = 100e-6
 """Seconds: a thousand times what it takes to read the clock, so reading it adds 0.1 % at most."""
+LONG = 0.1
+"""Seconds: a thousand times what it takes to wake a thread."""
 
 
 def warm_up(run: Callable[[], Any], seconds: float, calls: int = 3) -> float:
-    """Call `run` for so long and at least so often; return the seconds of the fastest call."""
+    """Call `run` for so long and at least so often (once is enough if long); return the seconds of the fastest call."""
     fastest = float("inf")
     started = time.perf_counter()
     done = 0
-    while done < calls or time.perf_counter() - started < seconds:
+    while not done or (done < calls and fastest < LONG) or time.perf_counter() - started < seconds:
         before = time.perf_counter()
         run()
         fastest = min(fastest, time.perf_counter() - before)
@@ -38,10 +40,17 @@ def calls_per_sample(seconds_per_call: float) -> int:
 
 
 def median_seconds(run: Callable[[], Any], calls: int, seconds: float, samples: int) -> float:
-    """Measure one round: samples of so many calls, for `seconds` and at least `samples` of them. Return the median."""
-    run()  # threads that fell asleep while the other contender was measured wake up here
-    times: list[float] = []
+    """Measure one round: samples of so many calls, for `seconds` and at least `samples` of them. Return the median.
+
+    The first call wakes the threads that fell asleep while the other contender was measured; it counts only where it
+    is so long that waking up does not.
+    """
     started = time.perf_counter()
+    run()
+    first = time.perf_counter() - started
+    times = [first] if first > LONG else []
+    if not times:
+        started += first
     while len(times) < samples or time.perf_counter() - started < seconds:
         before = time.perf_counter()
         for _ in range(calls):

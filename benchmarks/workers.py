@@ -30,7 +30,7 @@ from benchmarks.timing import calls_per_sample, median_seconds, warm_up
 __all__ = ["Case", "Prepared", "Work", "Worker", "WorkerError", "as_arrays", "fingerprint"]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-FALL_ASLEEP = 0.01
+FALL_ASLEEP = 0.006
 """Seconds. OpenMP's threads go on spinning for some milliseconds after their work; let them fall asleep first."""
 
 
@@ -108,8 +108,12 @@ def fingerprint(arrays: Sequence[np.ndarray]) -> list[Fingerprint]:
     return prints
 
 
+ADJUSTABLE = ("minidl", "torch")
+"""Contenders whose number of threads can change while they run."""
+
+
 def set_threads(contender: str, threads: int) -> None:
-    """Tell a library how many threads to use; NumPy reads its environment once, at its start."""
+    """Tell a library how many threads to use; the others read the environment, once, at their start."""
     if contender == "torch":
         import torch
 

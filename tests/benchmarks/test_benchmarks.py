@@ -45,8 +45,15 @@ class Clock:
 
 
 def test_the_median_forgives_an_interruption(monkeypatch):
-    run = Clock(monkeypatch).work(5.0, 1.0, 1.0, 9.0, 1.0, 1.0)  # the first call wakes the threads and does not count
-    assert timing.median_seconds(run, calls=1, seconds=0.0, samples=5) == 1.0
+    # The first call wakes the threads and does not count.
+    run = Clock(monkeypatch).work(5e-3, 1e-3, 1e-3, 9e-3, 1e-3, 1e-3)
+    assert timing.median_seconds(run, calls=1, seconds=0.0, samples=5) == pytest.approx(1e-3)
+
+
+def test_a_first_call_that_is_long_counts(monkeypatch):
+    run = Clock(monkeypatch).work(5.0, 7.0)
+    assert timing.median_seconds(run, calls=1, seconds=0.0, samples=1) == 5.0
+    assert timing.median_seconds(run, calls=1, seconds=5.0, samples=1) == 7.0
 
 
 def test_a_sample_of_several_calls_is_divided(monkeypatch):
@@ -54,14 +61,30 @@ def test_a_sample_of_several_calls_is_divided(monkeypatch):
     assert timing.median_seconds(run, calls=3, seconds=0.0, samples=1) == 2.0
 
 
-def test_a_round_lasts_as_long_as_asked(monkeypatch):
+@pytest.mark.parametrize("step", [1 / 128, 1.0])
+def test_a_round_lasts_as_long_as_asked(monkeypatch, step):
     clock = Clock(monkeypatch)
-    timing.median_seconds(clock.work(*[1.0] * 11), calls=1, seconds=10.0, samples=1)
-    assert clock.now == 11.0
+    timing.median_seconds(clock.work(*[step] * 11), calls=1, seconds=10 * step, samples=1)
+    assert clock.now == (11 * step if step < timing.LONG else 10 * step)
 
 
 def test_warm_up_finds_the_fastest_call(monkeypatch):
-    assert timing.warm_up(Clock(monkeypatch).work(7.0, 2.0, 3.0), seconds=0.0, calls=3) == 2.0
+    assert timing.warm_up(Clock(monkeypatch).work(7e-3, 2e-3, 3e-3), seconds=0.0, calls=3) == pytest.approx(2e-3)
+    assert timing.warm_up(Clock(monkeypatch).work(7.0), seconds=0.0, calls=3) == 7.0
+
+
+def test_numpy_gets_a_process_for_each_number_of_threads():
+    arena = Arena(Settings(threads=2))
+    try:
+        one, two = arena.worker("numpy", 1), arena.worker("numpy")
+        assert one is arena.worker("numpy", 1)
+        assert one.process.pid != two.process.pid
+        for worker, threads in ((one, "1"), (two, "2")):
+            assert worker.ask("call", "os", "getenv", ("OPENBLAS_NUM_THREADS",)) == threads
+        assert arena.worker("minidl") is arena.worker("minidl", 1)
+        assert arena.worker("minidl", 1).ask("call", "minidl", "get_num_threads", ()) == 1
+    finally:
+        arena.close()
 
 
 def test_ratios_are_taken_round_by_round():
