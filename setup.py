@@ -48,6 +48,7 @@ GNU_VARIANTS = {
 MSVC_FLAGS = [["/O2"]]
 MSVC_VARIANTS = {"baseline": [], "v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
 OPENMP = [
+    (["-fopenmp", "-DMINIDL_WRAPS_GOMP"], ["-fopenmp", "-Wl,--wrap=GOMP_parallel"]),  # GCC: see threads.pxd
     (["-fopenmp"], ["-fopenmp"]),
     (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),  # Apple's clang with Homebrew's libomp
     (["/openmp"], []),
@@ -60,6 +61,12 @@ int main(void) { return 0; }
 """
 OPENMP_C = """
 #include <omp.h>
+#ifdef MINIDL_WRAPS_GOMP
+void __real_GOMP_parallel(void (*)(void *), void *, unsigned, unsigned);
+void __wrap_GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags) {
+    __real_GOMP_parallel(body, data, threads, flags);
+}
+#endif
 int main(void) {
     int i, threads = omp_get_max_threads();
     #pragma omp parallel for

@@ -49,7 +49,8 @@ def optimizer_step(contender: str, optimizer: str, tensors: int, options: dict[s
     for parameter in parameters:
         parameter.grad = leaf(lib, 8, 8, requires_grad=False)
     theirs = options if contender == "torch" else {k: v for k, v in options.items() if k != "fused"}
-    stepper = getattr(lib.optim, optimizer)(parameters, lr=1e-7, **theirs)
+    # The first step is seen in every parameter, and however many follow, the numbers stay ordinary.
+    stepper = getattr(lib.optim, optimizer)(parameters, lr=0.1, **theirs)
     return Work(stepper.step, lambda _: as_arrays(parameters))
 
 

@@ -1,5 +1,20 @@
 # How many threads a kernel may use. Every kernel module shares the one variable `limit`.
 
+# GCC's OpenMP makes a team even of one thread, system call included: 0.7 microseconds, more than relu takes for a small
+# layer. So the linker (see setup.py) leads every parallel region through here, and one thread simply goes on.
+cdef extern from *:
+    """
+    #ifdef MINIDL_WRAPS_GOMP
+    #include <omp.h>
+    void __real_GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
+    __attribute__((visibility("hidden")))
+    void __wrap_GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags) {
+        if (threads == 1 && !omp_in_parallel()) body(data);
+        else __real_GOMP_parallel(body, data, threads, flags);
+    }
+    #endif
+    """
+
 cdef int limit
 
 
