@@ -1,4 +1,4 @@
-"""The command line: ``python -m minidl info`` and ``python -m minidl gradcheck``."""
+"""The command line: ``python -m minidl info``, ``gradcheck``, ``exercises`` and ``tutorials``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from minidl.certificate import certify, format_table
 from minidl.config import show_config
 from minidl.errors import MinidlError
 from minidl.gradcheck import Case, registry
+from minidl.teach.commands import add_commands
 from minidl.viz.certificate import write_certificate_page
 
 
@@ -40,26 +41,31 @@ def _gradcheck(arguments: argparse.Namespace) -> int:
     return 0 if all(report.passed for report in reports) else 1
 
 
+def _info(arguments: argparse.Namespace) -> int:
+    show_config()
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m minidl", description="A deep-learning engine to read, import and run."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("info", help="what is in use here: kernels, instruction set, threads, versions")
+    info = commands.add_parser("info", help="what is in use here: kernels, instruction set, threads, versions")
+    info.set_defaults(run=_info)
     gradcheck = commands.add_parser("gradcheck", help="prove every gradient by finite differences; exit 1 if one fails")
     gradcheck.add_argument("operation", nargs="*", help="only these operations (default: all)")
     gradcheck.add_argument("--order", type=int, default=2, choices=(1, 2, 3), help="highest order of derivative")
     gradcheck.add_argument("--backend", choices=available_backends(), help="only this backend (default: all)")
     gradcheck.add_argument("--html", metavar="FILE", help="write the certificate as a page, with heat maps")
+    gradcheck.set_defaults(run=_gradcheck)
+    add_commands(commands)
     arguments = parser.parse_args(argv)
-    if arguments.command == "info":
-        show_config()
-        return 0
     try:
-        return _gradcheck(arguments)
+        return arguments.run(arguments)
     except MinidlError as error:
-        print(f"gradcheck: {error}", file=sys.stderr)
+        print(f"{arguments.command}: {error}", file=sys.stderr)
         return 2
 
 

@@ -1,5 +1,6 @@
 """Picture folders, and the digits that scikit-learn bundles."""
 
+import importlib.util
 import sys
 
 import numpy as np
@@ -91,6 +92,6 @@ def test_digits():
 
 
 def test_digits_without_scikit_learn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DataError, match="pip install scikit-learn"):
         Digits()
