@@ -1,4 +1,4 @@
-"""Chapter 1 runs; its engine agrees with the hand-computed table and with minidl, and its neurons learn what they can."""
+"""Chapter 1 runs; its engine agrees with the table by hand and with minidl, and its neurons learn what they can."""
 
 from __future__ import annotations
 
