@@ -181,8 +181,8 @@ exercises = [
         apply=_aloud,
         hints=(
             "For which sign of x is exp(-x) large? For which sign is exp(x) large?",
-            "Both 1 / (1 + exp(-x)) and exp(x) / (1 + exp(x)) are the sigmoid: use each where its exponential is small. "
-            "But np.where(condition, a, b) computes a and b everywhere before it chooses.",
+            "Both 1 / (1 + exp(-x)) and exp(x) / (1 + exp(x)) are the sigmoid: use each where its exponential "
+            "is small. But np.where(condition, a, b) computes a and b everywhere before it chooses.",
             "small = np.exp(-np.abs(x)) is at most 1. The answer is 1 / (1 + small) where x >= 0, and "
             "small / (1 + small) elsewhere.",
         ),
@@ -200,8 +200,8 @@ exercises = [
         reference=_exact_cross_entropy,
         samples=lambda rng: _classified(rng, extreme=True),
         hints=(
-            "Take the logarithm on paper before you compute anything: what becomes of the exponential of the true class?",
-            "The loss of a row is ln(sum of exp(z)) - z[label]. Subtract the row's maximum inside, add it back outside.",
+            "Take the logarithm on paper before you compute: what becomes of the exponential of the true class?",
+            "The loss of a row is ln(sum of exp(z)) - z[label]. Subtract its maximum inside, add it back outside.",
             "largest = logits.max(axis=1); log_sum = largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)); "
             "then the mean of log_sum - logits[np.arange(n), labels].",
         ),
@@ -237,8 +237,8 @@ exercises = [
         gradient_of=_hidden_layer,
         samples=_layer,
         hints=(
-            "Go back through relu first, then through the product and the sum. Every gradient has the shape of its thing.",
-            "da = dh where a = x w + b is positive, else 0. Each bias was added to every row, so its gradient is a sum.",
+            "Go back through relu first, then through product and sum. A gradient has the shape of its array.",
+            "da = dh where a = x w + b is positive, else 0. A bias was added to every row: its gradient is a sum.",
             "dx = da @ w.T, dw = x.T @ da, db = da.sum(axis=0).",
         ),
         wrong=(
