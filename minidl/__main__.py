@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from minidl.backends import available_backends
 from minidl.certificate import certify, format_table
 from minidl.config import show_config
-from minidl.errors import MinidlError
+from minidl.errors import MinidlError, OptionError
 from minidl.gradcheck import Case, registry
 from minidl.teach.commands import add_commands
 from minidl.viz.certificate import write_certificate_page
@@ -22,7 +23,22 @@ def _progress(cases: list[Case]) -> Iterable[Case]:
     return tqdm(cases, desc="gradcheck", unit="case", disable=None, leave=False)
 
 
+def _import(name: str) -> None:
+    """Import a module of the user's, which registers cases of its own."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and lacks another
+        raise OptionError(
+            "--module", expected="the name of a module that Python finds", actual=repr(name),
+            hint="start it in the module's folder, and leave .py out",
+        ) from error  # fmt: skip
+
+
 def _gradcheck(arguments: argparse.Namespace) -> int:
+    for name in arguments.module:
+        _import(name)
     known = {case.name for case in registry}
     unknown = [name for name in arguments.operation if name not in known]
     if unknown:
@@ -58,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     gradcheck.add_argument("operation", nargs="*", help="only these operations (default: all)")
     gradcheck.add_argument("--order", type=int, default=2, choices=(1, 2, 3), help="highest order of derivative")
     gradcheck.add_argument("--backend", choices=available_backends(), help="only this backend (default: all)")
+    gradcheck.add_argument(
+        "--module", action="append", default=[], help="import this first: a module that registers cases of your own"
+    )
     gradcheck.add_argument("--html", metavar="FILE", help="write the certificate as a page, with heat maps")
     gradcheck.set_defaults(run=_gradcheck)
     add_commands(commands)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,27 @@ def test_gradcheck_of_one_operation(capsys):
 def test_unknown_operation(capsys):
     assert main(["gradcheck", "mull"]) == 2
     assert "mull" in capsys.readouterr().err
+
+
+def test_an_operation_from_a_module_of_the_users(tmp_path):
+    (tmp_path / "my_ops.py").write_text(
+        "from minidl.gradcheck import call, cases\n"
+        "def thrice(x):\n    return x * 3\n"
+        "cases(thrice, lambda x: x + x + x, {'any': lambda rng: call(rng.normal(size=3))})\n"
+    )
+
+    def check(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "minidl", "gradcheck", "thrice", *arguments]
+        path = os.pathsep.join([str(Path(minidl.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}
+        )
+
+    found = check("--module", "my_ops")
+    assert found.returncode == 0 and "1 operations, 1 cases: every gradient proven" in found.stdout
+    assert check().returncode == 2
+    missing = check("--module", "my_ops.py")
+    assert missing.returncode == 2 and "leave .py out" in missing.stderr and "Traceback" not in missing.stderr
 
 
 def test_failure_is_exit_status_1(monkeypatch, capsys):
