@@ -5,8 +5,8 @@
 # change?* This chapter builds, from nothing but Python, a number that can answer it. It takes sixty lines, and every
 # deep-learning library is these sixty lines with arrays and a great deal of engineering around them.
 #
-# **Afterwards** you can compute a gradient by hand on a graph, say why gradients are *added* where a number is used twice,
-# explain why the order of the backward walk matters, and train a neuron with an engine you wrote yourself.
+# **Afterwards** you can compute a gradient by hand on a graph, say why gradients are *added* where a number is used
+# twice, explain why the order of the backward walk matters, and train a neuron with an engine you wrote yourself.
 #
 # **Time**: smoke 2 s, default 3 s, full 6 s. **Data**: none.
 
@@ -46,14 +46,14 @@ chapter = teach.Chapter("01_scalars", "Scalars that remember")
 # | ∂L/∂b | ∂L/∂d · a | 4 |
 # | ∂L/∂a, the other way | ∂L/∂d · b = 6, **added** to the 5 from before | 11 |
 #
-# Check it with school calculus: L = (ab + c)·a = a²b + ac, so ∂L/∂a = 2ab + c = 12 - 1 = 11. Both ways through the graph
-# count: when `a` moves, L moves because of both.
+# Check it with school calculus: L = (ab + c)·a = a²b + ac, so ∂L/∂a = 2ab + c = 12 - 1 = 11. Both ways through the
+# graph count: when `a` moves, L moves because of both.
 
 # %% [markdown]
 # ## A number that writes down where it came from
 #
-# The table used nothing but *local* slopes: at each operation, how its output changes with each of its inputs. An operation
-# knows them at the moment it computes. So let it write them down.
+# The table used nothing but *local* slopes: at each operation, how its output changes with each of its inputs. An
+# operation knows them at the moment it computes. So let it write them down.
 
 
 # %%
@@ -101,8 +101,8 @@ assert (a.grad, b.grad, c.grad, d.grad, e.grad) == (11.0, 4.0, 2.0, 2.0, 2.0)  #
 # It reproduces every row of the table. In one sentence: **the derivative is a sum over all paths from the result to the
 # number, of the product of the slopes along each path.** (For `a` there are two paths: 5 and 2·1·3.)
 #
-# So are we done? *Predict before you run:* we double a number n times, x → x + x → ... For n = 20, how often will `push`
-# be called?
+# So are we done? *Predict before you run:* we double a number n times, x → x + x → ... For n = 20, how often will
+# `push` be called?
 
 
 # %%
@@ -127,16 +127,17 @@ for doublings in (1, 2, 5, 10, chapter.pick(smoke=12, default=16, full=20)):
     print(f"{doublings:>10} {doublings + 1:>22} {calls_of_push(doublings):>15}")
 
 # %% [markdown]
-# Twice as many with every addition: there are 2ⁿ paths, and `push` walks each of them. A network has more paths than the
-# universe has atoms.
+# Twice as many with every addition: there are 2ⁿ paths, and `push` walks each of them. A network has more paths than
+# the universe has atoms.
 #
-# The cure: **do not pass on until everything has arrived.** A number that waits until *all* who used it have reported its
-# share can pass on the total, once. Then each edge of the graph is walked exactly once, and the cost of all derivatives
-# together is about that of the forward computation. That one idea is *reverse-mode differentiation*, or backpropagation.
+# The cure: **do not pass on until everything has arrived.** A number that waits until *all* who used it have reported
+# its share can pass on the total, once. Then each edge of the graph is walked exactly once, and the cost of all
+# derivatives together is about that of the forward computation. That one idea is *reverse-mode differentiation*, or
+# backpropagation.
 #
-# What we need is an order in which each number comes after all that were computed from it: the reverse of a **topological
-# order** (parents first). We find it with a stack of our own, as Python's recursion stops at a depth of about 1,000, and
-# a real graph may be deeper.
+# What we need is an order in which each number comes after all that were computed from it: the reverse of a
+# **topological order** (parents first). We find it with a stack of our own, as Python's recursion stops at a depth of
+# about 1,000, and a real graph may be deeper.
 
 
 # %%
@@ -339,13 +340,13 @@ for label, expression in (
     print(f"{label:<12} right {[v.grad for v in right]}   with the bug {[v.grad for v in wrong]}")
 
 # %% [markdown]
-# **Reveal.** `=` where `+=` belongs. As long as each number is used once, the two are the same, so the bug survives every
-# test on simple expressions. Where a number is used again, the last report overwrites the earlier ones: 6 instead of 11, and
-# 2 instead of 4 for a·a. In a network every weight of a convolution is used thousands of times, and a weight that is *shared*
-# would learn from its last use alone.
+# **Reveal.** `=` where `+=` belongs. As long as each number is used once, the two are the same, so the bug survives
+# every test on simple expressions. Where a number is used again, the last report overwrites the earlier ones: 6 instead
+# of 11, and 2 instead of 4 for a·a. In a network every weight of a convolution is used thousands of times, and a weight
+# that is *shared* would learn from its last use alone.
 #
-# The same `+=` has a second consequence, which you will meet in every library: **gradients of leaves add up over calls of
-# `backward`** until they are reset. That is useful (two half batches make one whole batch), and it is forgotten
+# The same `+=` has a second consequence, which you will meet in every library: **gradients of leaves add up over calls
+# of `backward`** until they are reset. That is useful (two half batches make one whole batch), and it is forgotten
 # often (chapter 4 has that bug).
 
 # %%
@@ -404,14 +405,14 @@ for _ in chapter.progress(range(expressions), "expressions"):
 print(f"{expressions} random expressions, values and gradients: largest relative difference {worst:.1e}")
 
 # %% [markdown]
-# What minidl adds to our sixty lines: arrays in place of numbers (chapter 3), a compiled core, gradients of gradients, and
-# errors that say what is wrong. The walk back is the same. Open `minidl/autograd.py` and find our loop in `_walk`.
+# What minidl adds to our sixty lines: arrays in place of numbers (chapter 3), a compiled core, gradients of gradients,
+# and errors that say what is wrong. The walk back is the same. Open `minidl/autograd.py` and find our loop in `_walk`.
 
 # %% [markdown]
 # ## A neuron learns
 #
-# A neuron is one line: `y = tanh(w₁x₁ + w₂x₂ + b)`. It says +1 for yes and -1 for no. Teach it logic: four examples, the loss
-# is the sum of squared errors, and **gradient descent** takes a step against the gradient, `w ← w - η ∂L/∂w`.
+# A neuron is one line: `y = tanh(w₁x₁ + w₂x₂ + b)`. It says +1 for yes and -1 for no. Teach it logic: four examples,
+# the loss is the sum of squared errors, and **gradient descent** takes a step against the gradient, `w ← w - η ∂L/∂w`.
 #
 # *Predict:* which of AND, OR and XOR can a single neuron learn?
 
@@ -455,9 +456,9 @@ for gate, targets in gates.items():
     print(" ".join(f"{answer:+.2f}" for answer in answers), f"  {right} of 4 clearly right")
 
 # %% [markdown]
-# AND and OR are learned. XOR is not, and no training will change that: a neuron cuts the plane by one straight line, and no
-# line has (-1, 1) and (1, -1) on one side and the other two corners on the other. At its best it answers 0 to everything,
-# with a loss of 4.
+# AND and OR are learned. XOR is not, and no training will change that: a neuron cuts the plane by one straight line,
+# and no line has (-1, 1) and (1, -1) on one side and the other two corners on the other. At its best it answers 0 to
+# everything, with a loss of 4.
 #
 # Two lines can do it. Let two neurons look first, and a third one judge what they say: a network with a *hidden layer*.
 # Nothing about the engine changes. The graph is larger, and that is all.
@@ -513,8 +514,8 @@ chapter.save(
 # %% [markdown]
 # ## Your turn
 #
-# Write each function, run the cell, and the verdict says on which input it differs. `python -m minidl exercises 01.1 --hint`
-# gives a hint, three times.
+# Write each function, run the cell, and the verdict says on which input it differs. `python -m minidl exercises 01.1
+# --hint` gives a hint, three times.
 #
 # **01.1 The slope of a sigmoid.** σ(x) = 1 / (1 + e⁻ˣ) squeezes any number into (0, 1). Given x, return the pair (σ(x),
 # σ'(x)), which is all that an operation of our engine has to write down. Express the slope by the value, as for tanh.
@@ -528,9 +529,9 @@ def sigmoid_and_slope(x):
 teach.check("01.1", sigmoid_and_slope)
 
 # %% [markdown]
-# **01.2 The way back.** A graph comes as a list: `trails[i]` holds the pairs (parent, slope) of node i, numbers instead of
-# objects. The nodes are in no particular order. Return the list of ∂(node `result`)/∂(node i) for every i; 0 for nodes that do
-# not lead to the result.
+# **01.2 The way back.** A graph comes as a list: `trails[i]` holds the pairs (parent, slope) of node i, numbers instead
+# of objects. The nodes are in no particular order. Return the list of ∂(node `result`)/∂(node i) for every i; 0 for
+# nodes that do not lead to the result.
 
 
 # %%
@@ -556,16 +557,16 @@ teach.check("01.3", neuron_gradient)
 # ## What to remember
 #
 # - An operation knows its local slopes when it computes. Record them, and the derivative of anything is bookkeeping.
-# - ∂L/∂x is the sum over all paths from L to x of the products of slopes. There are exponentially many paths; walking the
-#   graph once in reverse topological order adds them all up at the cost of about one forward pass.
+# - ∂L/∂x is the sum over all paths from L to x of the products of slopes. There are exponentially many paths; walking
+#   the graph once in reverse topological order adds them all up at the cost of about one forward pass.
 # - Where a number is used more than once, the gradients **add**. `+=`, never `=`.
 # - Reset the gradients before each step, since leaves keep adding.
 # - One neuron is one line in the plane. What it cannot do, a hidden layer can.
 #
-# **Sources.** S. Linnainmaa, *Taylor expansion of the accumulated rounding error*, BIT 16 (1976), the reverse mode;
-# D. Rumelhart, G. Hinton, R. Williams, *Learning representations by back-propagating errors*, Nature 323 (1986);
-# A. Griewank, A. Walther, *Evaluating derivatives*, 2nd ed. (2008), for the cost of a gradient; M. Minsky, S. Papert, *Perceptrons*
-# (1969), for XOR. The idea of a scalar engine as a lesson is A. Karpathy's *micrograd* (2020).
+# **Sources.** S. Linnainmaa, *Taylor expansion of the accumulated rounding error*, BIT 16 (1976), the reverse mode; D.
+# Rumelhart, G. Hinton, R. Williams, *Learning representations by back-propagating errors*, Nature 323 (1986); A.
+# Griewank, A. Walther, *Evaluating derivatives*, 2nd ed. (2008), for the cost of a gradient; M. Minsky, S. Papert,
+# *Perceptrons* (1969), for XOR. The idea of a scalar engine as a lesson is A. Karpathy's *micrograd* (2020).
 
 # %%
 chapter.report(

@@ -2,13 +2,13 @@
 # # 2. Is it right?
 #
 # A wrong gradient does not crash. It trains, more slowly, to a slightly worse result, and everybody blames the learning
-# rate. So nobody should believe a gradient, least of all their own, before it was checked against something that knows no
-# calculus: the function itself, evaluated twice.
+# rate. So nobody should believe a gradient, least of all their own, before it was checked against something that knows
+# no calculus: the function itself, evaluated twice.
 #
 # **Afterwards** you can choose a step size and say why, recognise a kink, tell a good measure of error from a bad one,
 # check any gradient with `minidl.gradcheck`, first and second order, and you know what a check does *not* prove.
 #
-# **Time**: smoke 2 s, default 5 s, full 30 s. **Data**: scikit-learn's digits (bundled); generated ones in smoke mode.
+# **Time**: smoke 2 s, default 5 s, full 30 s. **Data**: scikit-learn's digits (bundled).
 
 # %%
 import numpy as np
@@ -31,8 +31,8 @@ rng = np.random.default_rng(0)
 #     forward   (f(x + h) - f(x)) / h               error ≈ h/2 · f''(x)
 #     central   (f(x + h) - f(x - h)) / 2h          error ≈ h²/6 · f'''(x)
 #
-# The errors are what Taylor's series leaves over: f(x ± h) = f ± h f' + h²/2 f'' ± h³/6 f''' + ... In the central difference
-# the h² terms cancel, because they are the same on both sides.
+# The errors are what Taylor's series leaves over: f(x ± h) = f ± h f' + h²/2 f'' ± h³/6 f''' + ... In the central
+# difference the h² terms cancel, because they are the same on both sides.
 #
 # *Predict:* if h becomes ten times smaller, how much smaller does each error become?
 
@@ -73,25 +73,27 @@ for h in (1e-6, 1e-9, 1e-12, 1e-15):
 # Two enemies, and they pull in opposite directions.
 #
 # - **Truncation**, what Taylor left over: grows with h (slope 1 forward, slope 2 central, in a plot of logarithms).
-# - **Rounding**: f(x + h) and f(x) agree in most of their digits, and the subtraction leaves what is not digits but dust.
-#   Each value is off by about ε·|f| (ε = 2⁻⁵² ≈ 2·10⁻¹⁶ in float64), and the division by h makes that ε·|f| / h: slope -1.
+# - **Rounding**: f(x + h) and f(x) agree in most of their digits, and the subtraction leaves what is not digits but
+#   dust. Each value is off by about ε·|f| (ε = 2⁻⁵² ≈ 2·10⁻¹⁶ in float64), and the division by h makes that ε·|f| / h:
+#   slope -1.
 #
 # The best h is where they meet. Set both equal, forget the constants:
 #
 #     forward   h ≈ ε^(1/2) ≈ 10⁻⁸      leaves an error of about ε^(1/2) ≈ 10⁻⁸
 #     central   h ≈ ε^(1/3) ≈ 6·10⁻⁶    leaves an error of about ε^(2/3) ≈ 4·10⁻¹¹
 #
-# minidl uses central differences with h = 10⁻⁵. In float32 (ε = 10⁻⁷) the best that central differences can do is 10⁻⁵ of
-# the value, hardly enough to tell a right gradient from a wrong one: **check in float64.**
+# minidl uses central differences with h = 10⁻⁵. In float32 (ε = 10⁻⁷) the best that central differences can do is 10⁻⁵
+# of the value, hardly enough to tell a right gradient from a wrong one: **check in float64.**
 #
 # ### No subtraction, no dust
 #
-# There is a way without a subtraction. Take the step in the *imaginary* direction: f(x + ih) = f + ih f' - h²/2 f'' - ..., so
+# There is a way without a subtraction. Take the step in the *imaginary* direction: f(x + ih) = f + ih f' - h²/2 f'' -
+# ..., so
 #
 #     complex step   Im f(x + ih) / h        error ≈ h²/6 · f'''
 #
-# Nothing cancels, h may be 10⁻²⁰⁰, and the result is exact to the last digit. The price: f must be made of functions that
-# NumPy knows for complex numbers, and that are analytic. `abs`, `max` and `relu` are not.
+# Nothing cancels, h may be 10⁻²⁰⁰, and the result is exact to the last digit. The price: f must be made of functions
+# that NumPy knows for complex numbers, and that are analytic. `abs`, `max` and `relu` are not.
 
 
 # %%
@@ -169,8 +171,8 @@ chapter.save(
 # %% [markdown]
 # ## Kinks
 #
-# relu(x) = max(x, 0) has slope 0 on the left, 1 on the right, and at 0 none at all. *Predict:* what do forward, backward and
-# central differences say at x = 0?
+# relu(x) = max(x, 0) has slope 0 on the left, 1 on the right, and at 0 none at all. *Predict:* what do forward,
+# backward and central differences say at x = 0?
 
 
 # %%
@@ -187,8 +189,9 @@ minidl.relu(z).backward()
 print("minidl (and PyTorch) define relu'(0) =", z.grad.item())
 
 # %% [markdown]
-# All of 0, ½ and 1 are *subgradients*; frameworks agree on 0 by convention. So a difference between analytic and numeric
-# gradient at a kink is not a bug. And it is not enough to avoid x = 0 exactly: within h of it the differences are wrong.
+# All of 0, ½ and 1 are *subgradients*; frameworks agree on 0 by convention. So a difference between analytic and
+# numeric gradient at a kink is not a bug. And it is not enough to avoid x = 0 exactly: within h of it the differences
+# are wrong.
 
 # %%
 around = np.linspace(-3, 3, 241)
@@ -213,8 +216,8 @@ chapter.save(
 )
 
 # %% [markdown]
-# How can a program know that it met a kink and not a bug? By comparing the two one-sided slopes: where a function is smooth
-# they agree to about h, at a kink they do not. minidl's check does that, and says so:
+# How can a program know that it met a kink and not a bug? By comparing the two one-sided slopes: where a function is
+# smooth they agree to about h, at a kink they do not. minidl's check does that, and says so:
 
 # %%
 try:
@@ -225,8 +228,8 @@ except minidl.errors.GradcheckError as error:
 # %% [markdown]
 # ## Many numbers at once
 #
-# For a function of n numbers, move each by itself: n central differences. This is the whole of a gradient check, and you
-# could stop reading here and be safer than most.
+# For a function of n numbers, move each by itself: n central differences. This is the whole of a gradient check, and
+# you could stop reading here and be safer than most.
 
 
 # %%
@@ -272,14 +275,15 @@ for verdict, analytic, number in (
     print(f"{floored:14.0e}")
 
 # %% [markdown]
-# The absolute error fails the first (right) row together with the third (wrong) one: it measures the units of your data. The
-# plain relative error gives the second row, pure dust around a true zero, a 0.9. With a floor that belongs to the *whole* gradient,
-# right rows are below 10⁻⁶ and wrong rows above 10⁻³. That is the measure in minidl, with 10⁻⁵ as the limit.
+# The absolute error fails the first (right) row together with the third (wrong) one: it measures the units of your
+# data. The plain relative error gives the second row, pure dust around a true zero, a 0.9. With a floor that belongs to
+# the *whole* gradient, right rows are below 10⁻⁶ and wrong rows above 10⁻³. That is the measure in minidl, with 10⁻⁵ as
+# the limit.
 #
 # ## One direction instead of all
 #
-# A network with a million weights would need two million evaluations. Cheaper: choose **one random direction u** and compare
-# a single number, the directional derivative,
+# A network with a million weights would need two million evaluations. Cheaper: choose **one random direction u** and
+# compare a single number, the directional derivative,
 #
 #     u · ∇f(x)    against    (f(x + hu) - f(x - hu)) / 2h
 #
@@ -303,9 +307,9 @@ for n in (10, 1000, chapter.pick(smoke=10_000, default=100_000, full=1_000_000))
     print(f"{n:>9} {seen[0]:9.0e} {seen[1]:14.0e} {seen[2]:17.0e} {seen[3]:20.0e}")
 
 # %% [markdown]
-# A systematic error is seen at any size. A single wrong element fades as the crowd grows (with 1/√n, and with luck: u may be
-# small just there). Only the element-by-element check is sure to see it. So make the problem small instead: 3 × 4 inputs find
-# the same bugs as 300 × 400.
+# A systematic error is seen at any size. A single wrong element fades as the crowd grows (with 1/√n, and with luck: u
+# may be small just there). Only the element-by-element check is sure to see it. So make the problem small instead: 3 ×
+# 4 inputs find the same bugs as 300 × 400.
 #
 # *Random* matters. The direction u = (1, 1, ..., 1) looks natural and is blind to whole classes of errors:
 
@@ -323,9 +327,9 @@ weights = rng.normal(size=6)
 print("gradient of Σ wᵢ softmax(z)ᵢ:", np.round(numerical_gradient(lambda z: weights @ softmax(z), scores), 3))
 
 # %% [markdown]
-# The outputs of a softmax always sum to 1, so the gradient of their plain sum is zero, and a backward that returns zeros
-# would pass. Weigh the outputs with random numbers. minidl's certificate goes further: it *refuses* a case whose true
-# gradient is about zero, because such a case proves nothing.
+# The outputs of a softmax always sum to 1, so the gradient of their plain sum is zero, and a backward that returns
+# zeros would pass. Weigh the outputs with random numbers. minidl's certificate goes further: it *refuses* a case whose
+# true gradient is about zero, because such a case proves nothing.
 #
 # ## The same with minidl
 #
@@ -356,9 +360,9 @@ except minidl.errors.GradcheckError as error:
 # %% [markdown]
 # ### Second order
 #
-# A gradient is a function too, and it has a gradient: penalties on gradients and Newton's method need it. Other libraries call
-# the check of it *gradgradcheck*; here it is `order=2`. Does it find anything that order 1 does not? Look at this tanh,
-# which keeps its result for later as one would:
+# A gradient is a function too, and it has a gradient: penalties on gradients and Newton's method need it. Other
+# libraries call the check of it *gradgradcheck*; here it is `order=2`. Does it find anything that order 1 does not?
+# Look at this tanh, which keeps its result for later as one would:
 
 
 # %%
@@ -385,8 +389,9 @@ except minidl.errors.GradcheckError as error:
 print("minidl.tanh, order 2:", minidl.gradcheck(minidl.tanh, rng.normal(size=3), order=2))
 
 # %% [markdown]
-# First order right, second order zero where it should be -0.4: `self.y` is a plain array, and nobody can see that it depends on
-# x. (`self.save(y)` is the cure; chapter 9 builds an operation properly.) Real libraries have shipped this bug.
+# First order right, second order zero where it should be -0.4: `self.y` is a plain array, and nobody can see that it
+# depends on x. (`self.save(y)` is the cure; chapter 9 builds an operation properly.) Real libraries have shipped this
+# bug.
 #
 # ## The certificate
 #
@@ -408,8 +413,9 @@ worst = max(report.error for report in proven)
 # %% [markdown]
 # ## Find the bug: the bracket that got lost
 #
-# A course asks for a softmax classifier in plain NumPy. The loss is the mean cross-entropy over n examples, and its gradient with
-# respect to the scores z is famous for being short, with p = softmax(z) and y the labels as rows of one 1 and zeros:
+# A course asks for a softmax classifier in plain NumPy. The loss is the mean cross-entropy over n examples, and its
+# gradient with respect to the scores z is famous for being short, with p = softmax(z) and y the labels as rows of one 1
+# and zeros:
 #
 #     L = -1/n Σᵢ ln p[i, label i]            ∂L/∂z = (p - y) / n
 #
@@ -423,16 +429,6 @@ def gradient_a(p, y):
 
 def gradient_b(p, y):
     return p - y / len(y)
-
-
-def load():
-    if chapter.mode == "smoke":  # ten clouds; importing scikit-learn takes longer than the rest of this run
-        centres = rng.normal(size=(10, 64))
-        labels = rng.integers(0, 10, 800)
-        pixels = 0.5 * centres[labels] + rng.normal(size=(800, 64))
-        return pixels[:600] / 4, labels[:600], pixels[600:] / 4, labels[600:]
-    train, test = Digits(train=True), Digits(train=False)
-    return train.data.reshape(-1, 64) / 255.0, train.targets, test.data.reshape(-1, 64) / 255.0, test.targets
 
 
 def train(gradient, rate, epochs, batch=32):
@@ -450,7 +446,9 @@ def train(gradient, rate, epochs, batch=32):
     return (p.argmax(axis=1) == y_test).mean(), -np.log(p[np.arange(len(p)), y_test]).mean()
 
 
-x_train, y_train, x_test, y_test = load()
+digits, unseen = Digits(train=True), Digits(train=False)
+x_train, y_train = digits.data.reshape(-1, 64) / 255.0, digits.targets
+x_test, y_test = unseen.data.reshape(-1, 64) / 255.0, unseen.targets
 epochs = chapter.pick(smoke=4, default=10, full=30)
 results = {}
 for name, gradient in (("A", gradient_a), ("B", gradient_b)):
@@ -473,18 +471,18 @@ for name, gradient in (("A", gradient_a), ("B", gradient_b)):
     print(f"program {name}: largest relative error {found[name]:.1e}, sum of each row {analytic.sum(axis=1)[0]:+.3f}")
 
 # %% [markdown]
-# One look at a table of eight rows settles what no accuracy could. There was another sign: **the loss**. B's cross-entropy is hardly
-# better than ln 10 = 2.303, that of guessing. Can we say why? Add the same number to all scores and nothing changes, so only the part of the
-# gradient that sums to zero matters; in B that part is that of *smoothed* labels, y/n + (1 - 1/n)/10. So B teaches the network to
-# give the right digit the probability
+# One look at a table of eight rows settles what no accuracy could. There was another sign: **the loss**. B's
+# cross-entropy is hardly better than ln 10 = 2.303, that of guessing. Can we say why? Add the same number to all scores
+# and nothing changes, so only the part of the gradient that sums to zero matters; in B that part is that of *smoothed*
+# labels, y/n + (1 - 1/n)/10. So B teaches the network to give the right digit the probability
 
 # %%
 smoothed = 1 / 32 + (1 - 1 / 32) / 10
 print(f"1/32 + (1 - 1/32)/10 = {smoothed:.3f}, a cross-entropy of {-np.log(smoothed):.3f}; B has {results['B'][1]:.3f}")
 
 # %% [markdown]
-# and no more. The largest score is still the right one, hence the accuracy. And B's lead? Its steps are some 30 times larger;
-# A only needed another learning rate.
+# and no more. The largest score is still the right one, hence the accuracy. And B's lead? Its steps are some 30 times
+# larger; A only needed another learning rate.
 
 # %%
 results["A, rate × 30"] = train(gradient_a, rate=0.3, epochs=epochs)
@@ -529,8 +527,8 @@ chapter.save(
 # %% [markdown]
 # ## Your turn
 #
-# **02.1 The whole Jacobian.** For a function from n numbers to m numbers, return the (m, n) array of ∂f_j/∂x_i by central
-# differences with step h.
+# **02.1 The whole Jacobian.** For a function from n numbers to m numbers, return the (m, n) array of ∂f_j/∂x_i by
+# central differences with step h.
 
 
 # %%
@@ -541,8 +539,8 @@ def jacobian(f, x, h):
 teach.check("02.1", jacobian)
 
 # %% [markdown]
-# **02.2 Equal enough.** Return the largest element of |a - n| / (|a| + |n| + max|n| / 100) for two arrays. Two arrays of zeros
-# are equal: return 0.0 for them.
+# **02.2 Equal enough.** Return the largest element of |a - n| / (|a| + |n| + max|n| / 100) for two arrays. Two arrays
+# of zeros are equal: return 0.0 for them.
 
 
 # %%
@@ -564,8 +562,8 @@ def complex_gradient(f, x):
 teach.check("02.3", complex_gradient)
 
 # %% [markdown]
-# **02.4 With its bracket.** For L(z) = mean cross-entropy of softmax(z) with the labels (integers), return the gradient with
-# respect to z, times the incoming gradient ∂(final)/∂L, a number. Central differences will judge.
+# **02.4 With its bracket.** For L(z) = mean cross-entropy of softmax(z) with the labels (integers), return the gradient
+# with respect to z, times the incoming gradient ∂(final)/∂L, a number. Central differences will judge.
 
 
 # %%
@@ -578,16 +576,18 @@ teach.check("02.4", cross_entropy_gradient)
 # %% [markdown]
 # ## What to remember
 #
-# - Central differences, float64, h ≈ 10⁻⁵: errors of about 10⁻⁷ at most for a right gradient. A wrong one is off by 10⁻³ or more.
+# - Central differences, float64, h ≈ 10⁻⁵: errors of about 10⁻⁷ at most for a right gradient. A wrong one is off by
+#   10⁻³ or more.
 # - Too large a step truncates, too small a step rounds. The complex step does not round, but needs analytic functions.
 # - Near a kink every answer between the two slopes is possible: draw another point.
 # - Divide by the size of the numbers, with a floor taken from the whole gradient.
 # - Random weights on the outputs; small shapes; every operation by itself; second order as well.
 # - A model that trains does not prove its gradient. Accuracy least of all.
 #
-# **Sources.** W. Squire, G. Trapp, *Using complex variables to estimate derivatives of real functions*, SIAM Review 40 (1998), also for the
-# function f; J. Martins, P. Sturdza, J. Alonso, *The complex-step derivative approximation*, ACM TOMS 29 (2003); W. Press et al., *Numerical
-# recipes*, section 5.7 (step sizes); the CS231n notes of A. Karpathy on gradient checks (relative errors, kinks).
+# **Sources.** W. Squire, G. Trapp, *Using complex variables to estimate derivatives of real functions*, SIAM Review 40
+# (1998), also for the function f; J. Martins, P. Sturdza, J. Alonso, *The complex-step derivative approximation*, ACM
+# TOMS 29 (2003); W. Press et al., *Numerical recipes*, section 5.7 (step sizes); the CS231n notes of A. Karpathy on
+# gradient checks (relative errors, kinks).
 
 # %%
 chapter.report(
