@@ -10,7 +10,7 @@ same, fast).
 
 from numpy import bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 
-from minidl import data, errors, nn, optim
+from minidl import cuda, data, errors, nn, optim
 from minidl._kernels import get_num_threads, set_num_threads
 from minidl.autograd import grad
 from minidl.backends import use_backend
@@ -239,6 +239,7 @@ __all__ = [
     "cos",
     "count_nonzero",
     "cross_entropy",
+    "cuda",
     "cumsum",
     "data",
     "detect_anomaly",

@@ -73,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     gradcheck = commands.add_parser("gradcheck", help="prove every gradient by finite differences; exit 1 if one fails")
     gradcheck.add_argument("operation", nargs="*", help="only these operations (default: all)")
     gradcheck.add_argument("--order", type=int, default=2, choices=(1, 2, 3), help="highest order of derivative")
-    gradcheck.add_argument("--backend", choices=available_backends(), help="only this backend (default: all)")
+    gradcheck.add_argument(
+        "--backend", choices=(*available_backends(), "cuda"), help="only this backend (default: all)"
+    )
     gradcheck.add_argument(
         "--module", action="append", default=[], help="import this first: a module that registers cases of your own"
     )

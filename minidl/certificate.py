@@ -14,15 +14,17 @@ An operation registers cases (see `minidl.gradcheck`); from each this file deriv
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from minidl import ops
+from minidl import cuda, ops
 from minidl.autograd import grad
-from minidl.backends import available_backends, use_backend
+from minidl.backends import available_backends, host_array, to_device, use_backend
+from minidl.backends.cuda.device import check_device
 from minidl.gradcheck import Call, Case, Comparison, Constant, compare_gradients, registry
 from minidl.random import get_rng_state, manual_seed, set_rng_state
 from minidl.tensor import Tensor
@@ -113,6 +115,30 @@ def _cast(call: Call, dtype: Any) -> Call:
     return Call(
         tuple(_constants(a, convert) for a in call.args), {k: _constants(a, convert) for k, a in call.kwargs.items()}
     )
+
+
+def _on_cuda(case: Case) -> Case:
+    """The case with its operation on the GPU: what goes in is sent there, what comes out is fetched, both recorded."""
+
+    def send(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(*map(send, value)) if hasattr(value, "_fields") else type(value)(map(send, value))
+        if isinstance(value, Tensor):
+            return value.to("cuda")
+        return to_device(value, "cuda") if isinstance(value, np.ndarray) else value
+
+    def fetch(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [fetch(each) for each in value]
+        if isinstance(value, Tensor):
+            return value.cpu()
+        return host_array(value) if hasattr(value, "dtype") else value
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return fetch(case.function(*send(args), **{name: send(value) for name, value in kwargs.items()}))
+
+    function.__name__ = case.name
+    return replace(case, function=function)
 
 
 # --- one case --------------------------------------------------------------------------------------------------------
@@ -316,7 +342,7 @@ def certify(
     order : int
         Highest order of derivative.
     backends : sequence of str, optional
-        Default: all that are there.
+        Default: all that are there, "cuda" among them where there is a GPU.
     progress : callable
         Wraps the list of cases, e.g. ``tqdm.tqdm``.
 
@@ -326,16 +352,20 @@ def certify(
         In the order of the registry; operations without a case at the end, as failures.
     """
     chosen = set(names)
-    kinds = tuple(available_backends()) if backends is None else tuple(backends)
+    if backends is None:
+        backends = [*available_backends(), *(["cuda"] if cuda.is_available() else [])]
+    elif "cuda" in backends:
+        check_device()
+    kinds = tuple(backends)
     reports: dict[str, Report] = {}
     for case in progress([case for case in registry if not chosen or case.name in chosen]):
         report = reports.setdefault(case.name, Report(case.name, backends=kinds))
         report.cases += 1
         report.order = max(report.order, min(order, case.order))
         for kind in kinds:
-            with use_backend(kind):
+            with contextlib.nullcontext() if kind == "cuda" else use_backend(kind):
                 try:
-                    comparisons, failures = check_case(case, order)
+                    comparisons, failures = check_case(_on_cuda(case) if kind == "cuda" else case, order)
                 except Exception as error:  # a case that crashes is a finding, not the end of the run
                     comparisons, failures = [], [f"{type(error).__name__}: {error}"]
             report.error = max([report.error, *[c.error for c in comparisons]])

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backends import backend_for, device_of, to_device
 from minidl.dtypes import DTypeLike, as_dtype, get_default_dtype
-from minidl.errors import DTypeError, OptionError, ShapeError
+from minidl.errors import DeviceError, DTypeError, OptionError, ShapeError
 from minidl.random import default_generator
 from minidl.tensor import Tensor, as_array
 
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 
-def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A new leaf Tensor with a copy of the data.
 
     Parameters
@@ -45,6 +46,8 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     data : scalar, nested list, array or Tensor
         Python floats take the default dtype (float32), Python integers int64; arrays keep theirs.
     dtype : dtype, optional
+    device : str, optional
+        ``"cpu"``, ``"cuda"`` or ``"cuda:0"``; by default where the data is.
     requires_grad : bool
 
     Raises
@@ -61,7 +64,8 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     tensor([[1., 2.],
             [3., 4.]])
     """
-    return Tensor(as_array(data, dtype).copy(), requires_grad=requires_grad)
+    array = as_array(data, dtype)
+    return Tensor(array.copy() if device is None else to_device(array, device, copy=True), requires_grad=requires_grad)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -92,7 +96,13 @@ def from_dlpack(source: Any) -> Tensor:
     if not hasattr(source, "__dlpack__"):
         raise DTypeError("from_dlpack", expected="a tensor with the method __dlpack__", actual=type(source).__name__,
                          hint="minidl.tensor(...) copies anything else")  # fmt: skip
-    return Tensor(np.from_dlpack(source))
+    kind, number = source.__dlpack_device__()
+    if kind == 1:
+        return Tensor(np.from_dlpack(source))
+    if kind != 2:
+        raise DeviceError("from_dlpack", expected="main memory or a CUDA device", actual=f"DLPack's device type {kind}",
+                          hint="bring it to the CPU first")  # fmt: skip
+    return Tensor(backend_for(f"cuda:{number}").xp.from_dlpack(source))
 
 
 def _shape(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -109,29 +119,40 @@ def _float_kind(name: str, dtype: DTypeLike | None) -> np.dtype:
     return kind
 
 
-def _filled(name: str, sizes: tuple[Any, ...], value: Any, dtype: DTypeLike | None, requires_grad: bool) -> Tensor:
+def _sent(array: np.ndarray, device: str | None, requires_grad: bool = False) -> Tensor:
+    """Drawn or counted in main memory, so that the numbers are the same on every device."""
+    return Tensor(to_device(array, device), requires_grad=requires_grad)
+
+
+def _filled(
+    name: str, sizes: tuple[Any, ...], value: Any, dtype: DTypeLike | None, device: str | None, requires_grad: bool
+) -> Tensor:
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return Tensor(np.full(_shape(name, sizes), value, kind), requires_grad=requires_grad)
+    return Tensor(backend_for(device).xp.full(_shape(name, sizes), value, kind), requires_grad=requires_grad)
 
 
-def zeros(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def zeros(*size: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of zeros: ``zeros(2, 3)`` or ``zeros((2, 3))``."""
-    return _filled("zeros", size, 0, dtype, requires_grad)
+    return _filled("zeros", size, 0, dtype, device, requires_grad)
 
 
-def ones(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def ones(*size: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of ones: ``ones(2, 3)`` or ``ones((2, 3))``."""
-    return _filled("ones", size, 1, dtype, requires_grad)
+    return _filled("ones", size, 1, dtype, device, requires_grad)
 
 
-def empty(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def empty(*size: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor whose elements are yet to be written."""
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return Tensor(np.empty(_shape("empty", size), kind), requires_grad=requires_grad)
+    return Tensor(backend_for(device).xp.empty(_shape("empty", size), kind), requires_grad=requires_grad)
 
 
 def full(
-    size: Sequence[int] | int, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False
+    size: Sequence[int] | int,
+    fill_value: Any,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor of the given shape, every element `fill_value`; its type follows the value as in `tensor`.
 
@@ -141,11 +162,17 @@ def full(
     tensor([7, 7])
     """
     kind = as_array(fill_value).dtype if dtype is None else dtype
-    return _filled("full", tuple(size) if isinstance(size, Sequence) else (size,), fill_value, kind, requires_grad)
+    sizes = tuple(size) if isinstance(size, Sequence) else (size,)
+    return _filled("full", sizes, fill_value, kind, device, requires_grad)
 
 
 def arange(
-    start: float, end: float | None = None, step: float = 1, dtype: DTypeLike | None = None, requires_grad: bool = False
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from `start` (included) to `end` (excluded); ``arange(n)`` counts from 0.
 
@@ -164,83 +191,106 @@ def arange(
                           actual=f"start {start}, end {end}, step {step}")  # fmt: skip
     whole = builtins.all(isinstance(value, (int, np.integer)) for value in (start, end, step))
     kind = (np.dtype(np.int64) if whole else get_default_dtype()) if dtype is None else as_dtype(dtype)
-    return Tensor(np.arange(start, end, step).astype(kind), requires_grad=requires_grad)
+    return _sent(np.arange(start, end, step).astype(kind), device, requires_grad)
 
 
 def linspace(
-    start: float, end: float, steps: int, dtype: DTypeLike | None = None, requires_grad: bool = False
+    start: float,
+    end: float,
+    steps: int,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` numbers at equal distances from `start` to `end`, both included."""
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     (count,) = _shape("linspace", (steps,))
-    return Tensor(np.linspace(start, end, count, dtype=kind), requires_grad=requires_grad)
+    return _sent(np.linspace(start, end, count, dtype=kind), device, requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """The identity matrix, n × n or n × m."""
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     rows, columns = _shape("eye", (n, n if m is None else m))
-    return Tensor(np.eye(rows, columns, dtype=kind), requires_grad=requires_grad)
+    return _sent(np.eye(rows, columns, dtype=kind), device, requires_grad)
 
 
-def rand(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def rand(*size: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in [0, 1) from the default generator."""
     kind = _float_kind("rand", dtype)
     # As many binary digits as the type has: rounding a longer number could give 1.
     steps = 2.0 ** (np.finfo(kind).nmant + 1)
     drawn = np.floor(default_generator().random(_shape("rand", size)) * steps) / steps
-    return Tensor(drawn.astype(kind), requires_grad=requires_grad)
+    return _sent(drawn.astype(kind), device, requires_grad)
 
 
-def randn(*size: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def randn(*size: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Standard normal random numbers from the default generator."""
     kind = _float_kind("randn", dtype)
-    return Tensor(default_generator().standard_normal(_shape("randn", size)).astype(kind), requires_grad=requires_grad)
+    drawn = default_generator().standard_normal(_shape("randn", size))
+    return _sent(drawn.astype(kind), device, requires_grad)
 
 
-def randint(low: int, high: int | None = None, size: Sequence[int] | int = (), dtype: DTypeLike = "int64") -> Tensor:
+def randint(
+    low: int,
+    high: int | None = None,
+    size: Sequence[int] | int = (),
+    dtype: DTypeLike = "int64",
+    device: str | None = None,
+) -> Tensor:
     """Random integers in [low, high), or in [0, low) when `high` is None."""
     low, high = (0, low) if high is None else (low, high)
     if high <= low:
         raise OptionError("randint", expected="low < high", actual=f"low {low}, high {high}")
-    return Tensor(default_generator().integers(low, high, _shape("randint", (size,))).astype(as_dtype(dtype)))
+    drawn = default_generator().integers(low, high, _shape("randint", (size,)))
+    return _sent(drawn.astype(as_dtype(dtype)), device)
 
 
-def randperm(n: int) -> Tensor:
+def randperm(n: int, device: str | None = None) -> Tensor:
     """A random order of the integers 0 … n-1."""
     (count,) = _shape("randperm", (n,))
-    return Tensor(default_generator().permutation(count))
+    return _sent(default_generator().permutation(count), device)
 
 
-def zeros_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    x: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Zeros of the shape and type of `x`."""
-    return full_like(x, 0, dtype, requires_grad)
+    return full_like(x, 0, dtype, device, requires_grad)
 
 
-def ones_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape and type of `x`."""
-    return full_like(x, 1, dtype, requires_grad)
+    return full_like(x, 1, dtype, device, requires_grad)
 
 
-def empty_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    x: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Of the shape and type of `x`, elements yet to be written."""
     x = as_array(x)
-    return empty(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    return empty(*x.shape, dtype=dtype or x.dtype, device=device or device_of(x), requires_grad=requires_grad)
 
 
-def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    x: Any, fill_value: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Of the shape and type of `x`, every element `fill_value`."""
     x = as_array(x)
-    return _filled("full_like", (x.shape,), fill_value, x.dtype if dtype is None else dtype, requires_grad)
+    return _filled("full_like", (x.shape,), fill_value, dtype or x.dtype, device or device_of(x), requires_grad)
 
 
-def rand_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def rand_like(x: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in [0, 1) of the shape and type of `x`."""
     x = as_array(x)
-    return rand(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    return rand(*x.shape, dtype=dtype or x.dtype, device=device or device_of(x), requires_grad=requires_grad)
 
 
-def randn_like(x: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    x: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False
+) -> Tensor:
     """Standard normal random numbers of the shape and type of `x`."""
     x = as_array(x)
-    return randn(*x.shape, dtype=x.dtype if dtype is None else dtype, requires_grad=requires_grad)
+    return randn(*x.shape, dtype=dtype or x.dtype, device=device or device_of(x), requires_grad=requires_grad)

@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minidl.autograd import grad
+from minidl.backends import host_array
 from minidl.errors import DTypeError, GradcheckError, OptionError
 from minidl.modes import enable_grad
 from minidl.tensor import Tensor
@@ -215,7 +216,9 @@ def gradcheck(
     if order < 1:
         raise OptionError("gradcheck", expected="order >= 1", actual=str(order))
     values: list[Any] = [inputs] if isinstance(inputs, (Tensor, np.ndarray)) else list(inputs)
-    values = [value.data if isinstance(value, Tensor) else value for value in values]
+    device = next((value.device for value in values if isinstance(value, Tensor)), "cpu")
+    # Differences are taken in main memory; each point is sent to where the function computes.
+    values = [host_array(value.data) if isinstance(value, Tensor) else value for value in values]
     places = [i for i, v in enumerate(values) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
     for i in places:
         if values[i].dtype != np.float64:
@@ -228,7 +231,11 @@ def gradcheck(
         arguments = list(values)
         for place, tensor in zip(places, tensors, strict=True):
             arguments[place] = tensor
-        return function(*arguments)
+        if device == "cpu":
+            return function(*arguments)
+        arguments = [Tensor(value) if isinstance(value, np.ndarray) else value for value in arguments]
+        sent = [value.to(device) if isinstance(value, Tensor) else value for value in arguments]
+        return [output.cpu() for output in _outputs(function(*sent))]
 
     arrays = [values[i] for i in places]
     if not _outputs(of_floats(*[Tensor(array) for array in arrays])):

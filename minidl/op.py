@@ -36,7 +36,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from minidl.errors import AnomalyError, DTypeError, GraphError, MinidlError, ShapeError
+from minidl.backends import device_of
+from minidl.errors import AnomalyError, DeviceError, DTypeError, GraphError, MinidlError, ShapeError
 from minidl.modes import grad_mode
 from minidl.tensor import Tensor, clock
 
@@ -132,7 +133,7 @@ class Op:
             self._prepare(inputs, arrays)
         try:
             outputs = self.forward(*arrays)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             if isinstance(error, MinidlError):
                 raise
             raise self._explain(error, arrays) from error
@@ -166,8 +167,14 @@ class Op:
             if value is inputs[i] and isinstance(value, np.ndarray):
                 arrays[i] = value[...]
 
-    def _explain(self, error: ValueError, arrays: list[Any]) -> ShapeError:
-        """What NumPy says of shapes that do not fit, with the operation's name and all shapes."""
+    def _explain(self, error: Exception, arrays: list[Any]) -> Exception:
+        """What NumPy says of arrays that do not fit, with the operation's name, and all shapes or devices."""
+        devices = {device_of(array) for array in arrays if hasattr(array, "shape")}
+        if len(devices) > 1:
+            return DeviceError(self.name, expected="inputs on one device", actual=" and ".join(sorted(devices)),
+                               hint='send the others there, too: x.to("cuda"), or x.cpu()')  # fmt: skip
+        if not isinstance(error, ValueError):
+            return error
         shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
         return ShapeError(self.name, expected="inputs whose shapes fit together", actual=f"shapes {shapes} ({error})")
 
@@ -334,7 +341,7 @@ def all_finite(values: Any) -> bool:
         if isinstance(value, float):
             if not math.isfinite(value):
                 return False
-        elif hasattr(value, "dtype") and value.dtype.kind == "f" and not bool(abs(value).max(initial=0) < math.inf):
+        elif hasattr(value, "dtype") and value.dtype.kind == "f" and not bool((abs(value) < math.inf).all()):
             return False
     return True
 

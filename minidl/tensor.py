@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.backends import device_of, host_array
+from minidl.backends import backend_of, device_of, host_array
 from minidl.dtypes import DTypeLike, as_dtype, get_default_dtype
-from minidl.errors import DTypeError, GraphError, IndexingError, OptionError, ShapeError
+from minidl.errors import DeviceError, DTypeError, GraphError, IndexingError, OptionError, ShapeError
 from minidl.modes import grad_mode
 
 if TYPE_CHECKING:
@@ -45,8 +45,11 @@ def as_array(value: Any, dtype: DTypeLike | None = None) -> Any:
     wanted = None if dtype is None else as_dtype(dtype)
     if isinstance(value, Tensor):
         array = value.data
-    elif hasattr(value, "__array_interface__") or hasattr(value, "__cuda_array_interface__"):
+    elif hasattr(value, "__array_interface__"):
         array = host_array(value)
+    elif hasattr(value, "__cuda_array_interface__"):
+        backend_of(value)  # refuses what is not CuPy's
+        array = value
     else:
         array = _from_python(value, wanted)
     if array.dtype.kind not in "fiub":
@@ -267,6 +270,8 @@ class Tensor(TensorMethods):
         ------
         GraphError
             If the Tensor requires a gradient: writing into the array would escape autograd.
+        DeviceError
+            If it lives on a GPU: fetching it is a copy, which `cpu()` says aloud.
         """
         if self._requires_grad:
             raise GraphError(
@@ -275,6 +280,9 @@ class Tensor(TensorMethods):
                 actual="requires_grad=True",
                 hint="x.detach().numpy()",
             )
+        if not isinstance(self.data, np.ndarray):
+            raise DeviceError("numpy", expected="a Tensor in main memory", actual=f"one on {self.device}",
+                              hint="x.cpu().numpy() fetches it")  # fmt: skip
         return self.data
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:

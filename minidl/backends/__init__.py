@@ -1,7 +1,9 @@
 """Where arrays are computed: one class a backend, one method a hot primitive.
 
 The backend follows from the type of the array. NumPy arrays go to the compiled kernels where they were built and
-to the plain NumPy reference otherwise; `use_backend` switches between the two for teaching and for tests.
+to the plain NumPy reference otherwise; `use_backend` switches between the two for teaching and for tests. CuPy
+arrays go
+to the GPU.
 """
 
 from __future__ import annotations
@@ -15,15 +17,19 @@ import numpy as np
 
 from minidl import _kernels
 from minidl.backends.compiled import CompiledBackend
+from minidl.backends.cuda import CudaBackend
+from minidl.backends.cuda.device import check_device
+from minidl.backends.cuda.transfer import send
 from minidl.backends.reference import ReferenceBackend
 from minidl.errors import DeviceError, OptionError
 
-__all__ = ["available_backends", "backend_of", "device_of", "host_array", "use_backend"]
+__all__ = ["available_backends", "backend_for", "backend_of", "device_of", "host_array", "to_device", "use_backend"]
 
 _CPU: dict[str, ReferenceBackend] = {"reference": ReferenceBackend()}
 if _kernels.kernels is not None:
     _CPU["compiled"] = CompiledBackend()
 _DEFAULT = _CPU.get("compiled", _CPU["reference"])
+_CUDA = CudaBackend()
 
 
 class _Choice(threading.local):
@@ -43,9 +49,11 @@ def backend_of(array: Any) -> ReferenceBackend:
     """
     if isinstance(array, (np.ndarray, np.generic)):
         return _choice.cpu
+    if _is_cupy(array):
+        return _CUDA
     raise DeviceError(
         "backend_of",
-        expected="an array of a known backend (numpy.ndarray)",
+        expected="an array of a known backend (numpy.ndarray, cupy.ndarray)",
         actual=f"{type(array).__module__}.{type(array).__qualname__}",
         hint="make a Tensor of it with minidl.tensor(...)",
     )
@@ -53,13 +61,50 @@ def backend_of(array: Any) -> ReferenceBackend:
 
 def device_of(array: Any) -> str:
     """Name of the device on which an array lives."""
-    backend_of(array)  # refuses arrays of unknown types
-    return "cpu"
+    backend = backend_of(array)  # refuses arrays of unknown types
+    return f"cuda:{array.device.id}" if backend is _CUDA else "cpu"
+
+
+def backend_for(device: str | None) -> ReferenceBackend:
+    """The backend that computes on a device: None or ``"cpu"``, ``"cuda"``, ``"cuda:0"``.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device, or it cannot be used; the message says what is missing.
+    """
+    if device is None or device == "cpu":
+        return _choice.cpu
+    kind, _, number = device.partition(":") if isinstance(device, str) else ("", "", "")
+    if kind != "cuda" or not (number == "" or number.isdigit()):
+        raise DeviceError("device", expected='"cpu", "cuda" or "cuda:0"', actual=repr(device))
+    check_device(int(number or 0))
+    return _CUDA
+
+
+def to_device(array: Any, device: str | None, copy: bool = False) -> Any:
+    """The array on a device; itself where it is there already, unless a `copy` is asked for."""
+    backend = backend_for(device)
+    if backend is not _CUDA:
+        fetched = host_array(array)
+        return fetched.copy() if copy and fetched is array else fetched
+    number = int((device or "").partition(":")[2] or 0)
+    if _is_cupy(array) and array.device.id == number and not copy:
+        return array
+    if not _is_cupy(array):
+        return send(np.asarray(array), number)
+    with backend.xp.cuda.Device(number):
+        return backend.xp.array(array)
 
 
 def host_array(array: Any) -> np.ndarray:
-    """The array as NumPy sees it, without a copy where that is possible."""
-    return np.asarray(array)
+    """The array as NumPy sees it, without a copy where that is possible; from a GPU it is fetched."""
+    return array.get() if _is_cupy(array) else np.asarray(array)
+
+
+def _is_cupy(array: Any) -> bool:
+    """Without importing CuPy: whoever has an array of it has imported it."""
+    return type(array).__module__.partition(".")[0] == "cupy"
 
 
 def available_backends() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.backends import host_array
 from minidl.errors import DataError, DTypeError
 from minidl.io.atomic import write_atomically
 from minidl.io.npz import load_npz
@@ -109,8 +110,8 @@ def _encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         value = value.item()
     if isinstance(value, _PLAIN):
         return value
-    if isinstance(value, (Tensor, np.ndarray)):
-        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    if isinstance(value, Tensor) or hasattr(value, "__array_interface__") or hasattr(value, "__cuda_array_interface__"):
+        array = host_array(value.data if isinstance(value, Tensor) else value)
         if array.dtype.kind not in "fiub":
             raise DTypeError("save", expected="arrays of numbers", actual=f"{array.dtype} at {path or 'the top'}")
         name = path or "value"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minidl.backends import backend_of, host_array
+from minidl.backends import host_array, to_device
 from minidl.errors import DataError
 from minidl.tensor import Tensor
 
@@ -48,7 +48,7 @@ def check_state(
         elif kind != _KINDS[tensor.dtype.kind]:
             problems.append(f"wrong type: {name} is {tensor.dtype}, got {array.dtype}")
         else:
-            arrays[name] = backend_of(tensor.data).xp.asarray(array)
+            arrays[name] = to_device(array, tensor.device)
     if strict:
         problems += [f"missing: {name}" for name in missing]
         problems += [f"unexpected: {name}" for name in unexpected]

@@ -33,7 +33,7 @@ __all__ = ["cross_entropy", "nll_loss"]
 class CrossEntropy(Op):
     """ℓₙ = -ln softmax(zₙ)[tₙ], or with a share s the scalar s Σ ℓₙ;  the gradient is `CrossEntropyGrad`."""
 
-    def __init__(self, ignore_index: int, share: float | None) -> None:
+    def __init__(self, ignore_index: int, share: Any) -> None:
         self.ignore_index = ignore_index
         self.share = share
 
@@ -158,8 +158,7 @@ def cross_entropy(
     if label_smoothing == 0.0 and weight is None:
         if reduction == "none":
             return reshape(CrossEntropy(ignore_index, None)(rows.scores, rows.labels), rows.shape)
-        count = rows.labels.size if rows.counted is None else int(rows.counted.sum())
-        share = 1.0 if reduction == "sum" else (1.0 / count if count else math.nan)
+        share = 1.0 if reduction == "sum" else _share(rows)
         return CrossEntropy(ignore_index, share)(rows.scores, rows.labels)
     if label_smoothing == 0.0:
         losses = CrossEntropy(ignore_index, None)(rows.scores, rows.labels)
@@ -234,6 +233,8 @@ def _checked_range(name: str, labels: Any, classes: int, ignore_index: int) -> A
     """The mask of the labels that count, or None if all do."""
     if not labels.size:
         return None
+    if not backend_of(labels).looks:
+        return labels != ignore_index
     lowest, highest = int(labels.min()), int(labels.max())
     inside = lowest >= 0 and highest < classes
     if inside and not lowest <= ignore_index <= highest:
@@ -279,8 +280,18 @@ def _reduce_labelled(
         return reduced(reshape(losses, rows.shape), reduction)
     if weights is not None:
         return reduce.sum(losses) / reduce.sum(weights)
-    count = rows.labels.size if rows.counted is None else int(rows.counted.sum())
-    return reduce.sum(losses) * (1.0 / count if count else math.nan)
+    return reduce.sum(losses) * _share(rows)
+
+
+def _share(rows: Rows) -> Any:
+    """One by the number of labels that count: a number, or a 0-d array where values cannot be looked at."""
+    if rows.counted is None:
+        count = rows.labels.size
+    elif backend_of(rows.counted).looks:
+        count = int(rows.counted.sum())
+    else:
+        return (1.0 / rows.counted.sum()).astype(rows.scores.dtype)
+    return 1.0 / count if count else math.nan
 
 
 def _soft_cross_entropy(x: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from minidl.backends import device_of, to_device
 from minidl.dtypes import DTypeLike
-from minidl.errors import DeviceError
+from minidl.op import Op
 from minidl.ops.cast import astype
 from minidl.tensor import Tensor
 
 __all__ = ["cpu", "cuda", "to"]
+
+
+class ToDevice(Op):
+    """y = x, in the memory of another device;  ∂L/∂x = ∂L/∂y, sent back."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def forward(self, x: Any) -> Any:
+        self.before = device_of(x)
+        return to_device(x, self.device)
+
+    def backward(self, grad: Any) -> Any:
+        return ToDevice(self.before)(grad)
 
 
 def to(x: Tensor, target: str | DTypeLike) -> Tensor:
@@ -16,7 +33,7 @@ def to(x: Tensor, target: str | DTypeLike) -> Tensor:
     Raises
     ------
     DeviceError
-        For a device that is not there: this version computes on the CPU alone.
+        For a device that is not there; the message says what is missing.
 
     Examples
     --------
@@ -25,10 +42,7 @@ def to(x: Tensor, target: str | DTypeLike) -> Tensor:
     dtype('float64')
     """
     if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda", "gpu", "mps", "xla"):
-        if target != "cpu":
-            raise DeviceError("to", expected='the device "cpu"', actual=repr(target),
-                              hint="this version has no GPU backend; leave the Tensor where it is")  # fmt: skip
-        return x
+        return x if x.device == (f"{target}:0" if target == "cuda" else target) else ToDevice(target)(x)
     return astype(x, target)
 
 

@@ -61,15 +61,15 @@ class IndexPut(Op):
         self.once = once
 
     def forward(self, x: Any) -> Any:
-        xp = backend_of(x).xp
-        y = xp.zeros(self.shape, x.dtype)
+        backend = backend_of(x)
         if self.once:
+            y = backend.xp.zeros(self.shape, x.dtype)
             y[self.key] = x
-        else:
-            # The same indexing of a table of the places 0, 1, 2, … tells where each element belongs.
-            places = xp.arange(y.size).reshape(self.shape)[self.key]
-            xp.add.at(y.reshape(-1), places.reshape(-1), x.reshape(-1))
-        return y
+            return y
+        # The same indexing of a table of the places 0, 1, 2, … tells where each element belongs.
+        size = math.prod(self.shape)
+        places = backend.xp.arange(size).reshape(self.shape)[self.key]
+        return backend.scatter_add(x, places, size).reshape(self.shape)
 
     def backward(self, grad: Any) -> Any:
         return GetItem(self.key, self.once)(grad)
@@ -165,7 +165,7 @@ def checked_indices(name: str, indices: Any, size: int) -> Any:
         if array.size or not isinstance(indices, np.ndarray):
             raise DTypeError(name, expected="integer indices", actual=str(array.dtype), hint='indices.astype("int64")')
         indices = array = array.astype(np.int64)  # an empty list
-    if array.size:
+    if array.size and backend_of(array).looks:
         lowest, highest = int(array.min()), int(array.max())
         if lowest < 0 or highest >= size:
             raise IndexingError(

@@ -54,7 +54,7 @@ class Pow(Op):
             lift = 2 * astype(logical_and(eq(x, 0), eq(n, 0)), x.dtype)
             grad_x = sum_to(grad * (n * pow(x, n - 1 + lift)), x.shape)
         if self.needs[1]:
-            lift = astype(logical_and(eq(x, 0), ge(n, 0)), n.dtype)
+            lift = astype(logical_and(ge(n, 0), eq(x, 0) if hasattr(x, "dtype") else x == 0), n.dtype)
             grad_n = sum_to(grad * (pow(x, n) * log(x + lift)), n.shape)
         return grad_x, grad_n
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,8 @@ class Scatter(Op):
 
     def forward(self, x: Any, index: Any) -> Any:
         self.save(index)
-        xp = backend_of(x).xp
-        y = xp.zeros(self.shape, x.dtype)
-        xp.add.at(y.reshape(-1), _places(self.shape, self.dim, index).reshape(-1), x.reshape(-1))
-        return y
+        places = _places(self.shape, self.dim, index)
+        return backend_of(x).scatter_add(x, places, math.prod(self.shape)).reshape(self.shape)
 
     def backward(self, grad: Any) -> Any:
         (index,) = self.saved

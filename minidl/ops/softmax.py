@@ -102,8 +102,11 @@ class LogSumExp(Op):
 
     def forward(self, x: Any) -> Any:
         xp = backend_of(x).xp
-        largest = x.max(axis=self.dims, keepdims=True, initial=-xp.inf)
-        largest = xp.where(xp.isfinite(largest), largest, 0)
+        if 0 in [x.shape[dim] for dim in self.dims]:  # a sum of nothing
+            largest = xp.zeros([1 if i in self.dims else size for i, size in enumerate(x.shape)], x.dtype)
+        else:
+            largest = x.max(axis=self.dims, keepdims=True)
+            largest = xp.where(xp.isfinite(largest), largest, 0)
         with np.errstate(all="ignore"):
             total = xp.exp(x - largest).sum(axis=self.dims, keepdims=True)
             y = xp.log(total) + largest

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from minidl.backends import backend_of, host_array
+from minidl.backends import backend_of, host_array, to_device
 from minidl.errors import DataError, MinidlError, OptionError, ShapeError
 from minidl.modes import enable_grad
 from minidl.tensor import Tensor
@@ -310,7 +310,8 @@ class Optimizer:
                 array = value.data if isinstance(value, Tensor) else host_array(value)
                 if array.shape != tensor.shape:
                     problems.append(f"{name} of parameter {key}: {tensor.shape} here, {array.shape} there")
-                state[name] = backend_of(tensor.data).xp.array(array, dtype=tensor.dtype, order="C")
+                array = to_device(array, tensor.device)
+                state[name] = backend_of(array).xp.array(array, dtype=tensor.dtype, order="C")
         problems += [f"no {name} of parameter {key}" for name in self.required_state if name not in state]
         return state
 

@@ -24,8 +24,10 @@ from minidl.train.metrics import Metric
 
 __all__ = ["Trainer"]
 
-# The progress bar is brought up to date this often (seconds): only then is the loss read.
+# The progress bar is brought up to date this often (seconds).
 _PACE = 0.2
+# A GPU's results are read then, too, or after so many batches: their outputs are kept until then.
+_UNREAD = 64
 
 
 def _pair(where: str, batch: Any) -> tuple[Any, Any]:
@@ -36,12 +38,23 @@ def _pair(where: str, batch: Any) -> tuple[Any, Any]:
     return batch[0], batch[1]
 
 
+def _send(value: Any, device: str) -> Any:
+    if isinstance(value, (tuple, list)):
+        return type(value)([_send(each, device) for each in value])
+    if isinstance(value, Mapping):
+        return {key: _send(each, device) for key, each in value.items()}
+    if hasattr(value, "__array_interface__"):
+        value = Tensor(value)
+    return value.to(device) if isinstance(value, Tensor) else value
+
+
 class Trainer:
     """Fits a model to data: forward, loss, backward, step, over batches and epochs.
 
     Parameters
     ----------
     model : Module
+        Batches are sent to the device of its parameters: ``model.to("cuda")`` is all that a GPU needs.
     loss : callable
         ``loss(outputs, targets)`` gives a scalar Tensor: a loss module or function.
     optimizer : Optimizer
@@ -105,7 +118,7 @@ class Trainer:
         self._loader: Any = None
         self._total = 0.0
         self._seen = 0
-        self._unread: list[tuple[Tensor, int]] = []
+        self._unread: list[tuple[Tensor, Any, Any]] = []
 
     # The loop
 
@@ -164,19 +177,19 @@ class Trainer:
         with self._bar(train, f"epoch {self.epoch + 1}/{epochs}", self.batch) as bar:
             read_at = started
             for batch in train:
-                inputs, targets = _pair("fit", batch)
+                inputs, targets = self._pair("fit", batch)
                 loss, outputs = self._step(inputs, targets)
-                self._unread.append((loss.detach(), len(targets)))
-                for metric in self.metrics:
-                    metric.update(outputs, targets)
+                self._unread.append((loss, outputs, targets))
                 self.batch += 1
                 self._tell("on_batch_end")
                 bar.update()
-                if time.perf_counter() - read_at > _PACE:
-                    self._read_losses()
+                due = time.perf_counter() - read_at > _PACE
+                if due or loss.device == "cpu" or len(self._unread) >= _UNREAD:
+                    self._read()
+                if due:
                     bar.set_postfix_str(self._brief(self._row("")), refresh=False)
                     read_at = time.perf_counter()
-        self._read_losses()
+        self._read()
         if not self._seen:
             raise DataError("fit", expected="at least one batch in an epoch", actual="an empty loader",
                             hint="drop_last=True with fewer samples than batch_size leaves nothing, and a generator "
@@ -192,6 +205,16 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
 
+    def _pair(self, where: str, batch: Any) -> tuple[Any, Any]:
+        """Inputs and targets of a batch, where the model is."""
+        inputs, targets = _pair(where, batch)
+        return self._sent(inputs), self._sent(targets)
+
+    def _sent(self, value: Any) -> Any:
+        """Tensors and arrays, also in tuples, lists and dictionaries, on the device of the model's parameters."""
+        device = next((parameter.device for parameter in self.model.parameters()), "cpu")
+        return value if device == "cpu" else _send(value, device)
+
     def _step(self, inputs: Any, targets: Any) -> tuple[Tensor, Any]:
         self.optimizer.zero_grad()
         outputs = self.model(inputs)
@@ -202,9 +225,10 @@ class Trainer:
         self.optimizer.step()
         return loss, outputs
 
-    def _read_losses(self) -> None:
-        """Add the losses since the last reading; on a GPU this waits, so it is done at the bar's own pace."""
-        for loss, count in self._unread:
+    def _read(self) -> None:
+        """Add the losses and measure the outputs since the last reading; this waits for a GPU."""
+        for loss, outputs, targets in self._unread:
+            count = len(targets)
             value = float(loss.item())
             if not math.isfinite(value):
                 raise AnomalyError(
@@ -213,6 +237,8 @@ class Trainer:
                 )  # fmt: skip
             self._total += value * count
             self._seen += count
+            for metric in self.metrics:
+                metric.update(outputs, targets)
         self._unread.clear()
 
     def _row(self, prefix: str) -> dict[str, Any]:
@@ -246,7 +272,7 @@ class Trainer:
         try:
             with no_grad():
                 for batch in data:
-                    inputs, targets = _pair("evaluate", batch)
+                    inputs, targets = self._pair("evaluate", batch)
                     outputs = self.model(inputs)
                     total += float(self.loss(outputs, targets).item()) * len(targets)
                     seen += len(targets)
@@ -279,7 +305,7 @@ class Trainer:
         self.model.eval()
         try:
             with no_grad():
-                parts = [self.model(b[0] if isinstance(b, (tuple, list)) else b) for b in batches]
+                parts = [self.model(self._sent(b[0] if isinstance(b, (tuple, list)) else b)) for b in batches]
         finally:
             self.model.train(training)
         return ops.concat(parts, 0)
@@ -288,7 +314,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how the run goes on, for `minidl.save`."""
-        self._read_losses()
+        self._read()
         loader = self._loader.state_dict() if hasattr(self._loader, "state_dict") else None
         return {
             "model": self.model.state_dict(),

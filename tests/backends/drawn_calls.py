@@ -358,6 +358,10 @@ class Calls:
         v, d = self.size(1, 30), self.size(0, 20) + self.large
         return [self.normal(v, d), self.rng.integers(0, v, (*self.shape()[:2],))]
 
+    def scatter_add(self) -> list[Any]:
+        size, shape = self.size(1, 9), self.shape()
+        return [self.normal(*shape), self.rng.integers(0, size, shape), size]
+
     def embedding_grad(self) -> list[Any]:
         weight, indices = self.embedding()
         return [self.normal(*indices.shape, weight.shape[1]), indices, len(weight)]

@@ -152,7 +152,7 @@ def test_conversion():
     for wrong in ("int64", "float65", "tpu"):
         with pytest.raises(DTypeError):
             net.to(wrong)
-    if "cuda" not in minidl.backends.available_backends():
+    if not minidl.cuda.is_available():
         with pytest.raises(DeviceError):
             net.cuda()
     assert net.head.weight.dtype == "float64"

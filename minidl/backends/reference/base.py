@@ -18,6 +18,8 @@ class Base:
     """Base of the families. All array code goes through the array module `xp` and never names NumPy."""
 
     xp: Any = numpy
+    looks: bool = True
+    """Whether values can be looked at without waiting; where not, indices and labels are not checked beforehand."""
 
     def _dense(self, values: Array) -> Array:
         """Return `values` as a C-contiguous array (NumPy makes scalars of 0-d results)."""
@@ -27,7 +29,7 @@ class Base:
         """Return the dtype of a result, in native byte order whatever the inputs have."""
         return self.xp.result_type(*[array.dtype for array in arrays])
 
-    def _scatter_add(self, values: Array, places: Array, size: int) -> Array:
+    def scatter_add(self, values: Array, places: Array, size: int) -> Array:
         """Return the sums (size,) of the `values` that share a place; `places` has their shape."""
         sums = self.xp.zeros(size, self._dtype(values))
         self.xp.add.at(sums, places.reshape(-1), values.reshape(-1))
@@ -41,4 +43,4 @@ class Base:
         n, c = values.shape[:2]
         h, w = size
         first_pixels = self.xp.arange(n * c).reshape(n, c, 1, 1) * (h * w)
-        return self._scatter_add(values, indices + first_pixels, n * c * h * w).reshape(n, c, h, w)
+        return self.scatter_add(values, indices + first_pixels, n * c * h * w).reshape(n, c, h, w)

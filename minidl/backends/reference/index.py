@@ -28,4 +28,4 @@ class Index(Base):
         """
         d = grad.shape[-1]
         places = indices.astype(self.xp.int64)[..., None] * d + self.xp.arange(d)
-        return self._scatter_add(grad, places, num_embeddings * d).reshape(num_embeddings, d)
+        return self.scatter_add(grad, places, num_embeddings * d).reshape(num_embeddings, d)
