@@ -8,16 +8,15 @@ without recursion, and a chain of 100,000 operations is no deeper than one of tw
 
 from __future__ import annotations
 
-import contextlib
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl.backends import backend_of
 from minidl.errors import AnomalyError, DTypeError, GraphError, ShapeError
-from minidl.modes import enable_grad, grad_mode, no_grad
+from minidl.modes import enable_grad, grad_mode
 from minidl.op import Op, all_finite, describe_nonfinite
 from minidl.tensor import Tensor
 
@@ -49,12 +48,15 @@ def backward(
     """
     seeds = _seed([tensor], [gradient], create_graph, "backward")
     retain = create_graph if retain_graph is None else retain_graph
-    with _recording(create_graph):
+    with _Recording(create_graph):
         gathered = _walk(seeds, None, create_graph, retain)
         # All hooks run before the first grad changes: one that raises leaves everything as it was.
-        found = [(leaf, _run_hooks(leaf._hooks, value), owned) for leaf, value, owned in gathered.values()]
+        found = [
+            (leaf, _run_hooks(leaf._hooks, value), False) if leaf._hooks else (leaf, value, owned)
+            for leaf, value, owned in gathered.values()
+        ]
         for leaf, value, owned in found:
-            _accumulate(leaf, value, owned and not leaf._hooks, create_graph)
+            _accumulate(leaf, value, owned, create_graph)
 
 
 def grad(
@@ -106,7 +108,7 @@ def grad(
     seeds = _seed(outputs, weights, create_graph, "grad")
     retain = create_graph if retain_graph is None else retain_graph
     results: list[Tensor | None] = []
-    with _recording(create_graph):
+    with _Recording(create_graph):
         gathered = _walk(seeds, inputs, create_graph, retain)
         for tensor in inputs:
             key = _key(tensor)
@@ -127,11 +129,21 @@ def grad(
     return tuple(results)
 
 
-@contextlib.contextmanager
-def _recording(create_graph: bool) -> Iterator[None]:
+class _Recording:
     """Record what backward computes, or not. An infinite slope (sqrt at 0) is a result, nothing to warn of."""
-    with enable_grad() if create_graph else no_grad(), np.errstate(all="ignore"):
-        yield
+
+    def __init__(self, create_graph: bool) -> None:
+        self.create_graph = create_graph
+        self.warnings: Any = np.errstate(all="ignore")
+
+    def __enter__(self) -> None:
+        self.before = grad_mode.enabled
+        grad_mode.enabled = self.create_graph
+        self.warnings.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self.warnings.__exit__(*exception)
+        grad_mode.enabled = self.before
 
 
 def _listed(what: str, values: Any) -> list[Tensor]:
@@ -188,67 +200,69 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
     """
     wanted = None if targets is None else {_key(t): t for t in targets}
     useful = None if wanted is None else _useful([output for output, _ in seeds], wanted)
-    pending: dict[Op, list[Any]] = {}
+    pending: dict[Op, list[Any]] = {}  # what has arrived for the outputs of an operation
     gathered: dict[Any, tuple[Tensor | None, Any, bool]] = {}
     heap: list[tuple[int, Op]] = []
-
     anomaly = grad_mode.anomaly
-
-    def deliver(edge: Any, value: Any) -> None:
-        """Add to the gradient of an operation's output."""
-        op, index, _ = edge
-        waiting = pending.get(op)
-        if waiting is None:
-            pending[op] = waiting = [None] * (len(op._outputs) or 1)
-            heapq.heappush(heap, (-op.seq, op))
-        before = waiting[index]
-        waiting[index] = value if before is None else before + value
-
-    for output, value in seeds:
-        if output.edge is not None:
-            deliver(output.edge, value)
-        else:
-            _gather(gathered, output, value, False)
-    while heap:
+    # The seeds are handed on first, as if one operation with all these inputs had just gone back.
+    op: Any = None
+    edges: Sequence[Any] = [output.edge or output for output, _ in seeds]
+    grads: list[Any] = [value for _, value in seeds]
+    results, needs, saved = tuple(grads), (True,) * len(seeds), ()
+    while True:
+        for value, edge, needed in zip(results, edges, needs):  # noqa: B905 - of equal length, and strict is slow
+            if value is None or not needed:
+                continue
+            if type(edge) is tuple:
+                source, index, shape = edge
+                if getattr(value, "shape", None) != shape:
+                    _refuse_shape(op, results, value, shape)
+                waiting = pending.get(source)
+                if waiting is None:
+                    pending[source] = waiting = [None] * (len(source._outputs) or 1)
+                    heapq.heappush(heap, (-source.seq, source))
+                elif waiting[index] is not None:
+                    value = waiting[index] + value
+                waiting[index] = value
+            else:
+                if getattr(value, "shape", None) != edge.data.shape:
+                    _refuse_shape(op, results, value, edge.data.shape)
+                _gather(gathered, edge, value, results, grads, saved)
+        results = saved = ()  # let go of what is not needed while the next operation goes back
+        if not heap:
+            return gathered
         op = heapq.heappop(heap)[1]
         grads = pending.pop(op)
         if op._outputs or op._hooks or op._retained:
             grads = _finish(op, grads, create_graph, gathered)
-        if wanted is not None:
+        edges, asked = op.edges, None
+        if wanted is not None and useful is not None:
             for index, value in enumerate(grads):
                 if (op, index) in wanted:
                     gathered[op, index] = (None, value, False)
-            if op not in useful:  # type: ignore[operator]  # a set whenever wanted is one
+            if op not in useful:
                 continue
-        edges = op.edges
-        assert edges is not None
-        needs = None if wanted is None else tuple([_leads_on(edge, wanted, useful) for edge in edges])
-        ready = op.restore(create_graph, needs)
-        results = ready.backward(*grads)
+            asked = tuple([_leads_on(edge, wanted, useful) for edge in edges])
+        ready = op.restore(create_graph, asked)
+        results, needs, saved = ready.backward(*grads), ready.needs, ready.saved
         if type(results) is not tuple:
             results = tuple(results) if type(results) is list else (results,)
         if len(results) != len(edges) or anomaly:
             _check_results(op, edges, results, grads)
-        for value, edge, needed in zip(results, edges, ready.needs):  # noqa: B905 - of equal length, and strict is slow
-            if value is None or not needed:
-                continue
-            shape = edge.data.shape if isinstance(edge, Tensor) else edge[2]  # type: ignore[index]  # needed: not None
-            if getattr(value, "shape", None) != shape:
-                _refuse_shape(op, results, value, shape)
-            if not isinstance(edge, Tensor):
-                deliver(edge, value)
-            else:
-                owned = id(edge) not in gathered and _is_fresh(value, results, grads, ready.saved)
-                _gather(gathered, edge, value, owned)
         if not retain:
             op.free()
-    return gathered
 
 
-def _gather(gathered: dict[Any, Any], leaf: Tensor, value: Any, owned: bool) -> None:
+def _gather(
+    gathered: dict[Any, Any], leaf: Tensor, value: Any, results: tuple[Any, ...], grads: list[Any], saved: Any
+) -> None:
     """Add to the gradient of a leaf: into the same memory from the second sum on."""
     key = id(leaf)
     if key not in gathered:
+        # Memory that belongs to no one else the leaf may take without a copy.
+        owned = type(value) is np.ndarray and value.base is None
+        if owned:
+            owned = [*map(id, results), *map(id, grads), *map(id, saved)].count(id(value)) == 1
         gathered[key] = (leaf, value, owned)
         return
     _, total, owned = gathered[key]
@@ -340,14 +354,6 @@ def _refuse_shape(op: Op, results: tuple[Any, ...], value: Any, shape: tuple[int
     )
 
 
-def _is_fresh(value: Any, results: tuple[Any, ...], grads: list[Any], saved: Any) -> bool:
-    """Whether a gradient's memory belongs to no one else, so that a leaf may take it without a copy."""
-    if type(value) is not np.ndarray or value.base is not None:
-        return False
-    holders = sum([value is other for other in (*results, *grads, *saved)])
-    return holders == 1
-
-
 def _own(like: Tensor, value: Any, owned: bool, create_graph: bool) -> Tensor:
     """A gradient as a Tensor that shares its memory with nothing else, of the type of `like`."""
     if create_graph:
@@ -362,7 +368,9 @@ def _own(like: Tensor, value: Any, owned: bool, create_graph: bool) -> Tensor:
 
 def _accumulate(leaf: Tensor, value: Any, owned: bool, create_graph: bool) -> None:
     """Add a gradient to ``leaf.grad``."""
-    if create_graph:
+    if owned and leaf.grad is None and type(value) is np.ndarray and value.dtype == leaf.data.dtype:
+        leaf.grad = Tensor.of(value)  # by far the most frequent
+    elif create_graph:
         value = _own(leaf, value, owned, create_graph)
         leaf.grad = value.clone() if leaf.grad is None else leaf.grad + value
     elif leaf.grad is None:

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import copy
 import math
-import operator
 import os
 import traceback
 import weakref
@@ -55,6 +54,7 @@ class _Output(NamedTuple):
     version: list[int]
 
 
+_new = object.__new__
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -109,14 +109,26 @@ class Op:
 
     def __call__(self, *inputs: Any) -> Any:
         """Compute; record the node if a gradient can flow to one of the inputs."""
-        # One plain loop and few calls: this runs for every operation, and costs more than adding small arrays.
-        arrays: list[Any] = []
-        edges: list[Edge] = []
-        needs = []
-        traced = recording = loose = False
+        if self.edges is not None:
+            self._refuse_reuse()
         for value in inputs:
             if isinstance(value, Tensor):
-                traced = True
+                break
+        else:  # plain arrays: nothing to record
+            try:
+                outputs = self.forward(*inputs)
+            except (ValueError, TypeError) as error:
+                self._explain(error, inputs)
+                raise
+            return outputs if type(outputs) is np.ndarray else self._arrays_of(outputs)
+        # In line, with few calls and no comprehensions: this runs for every operation, and costs more than adding a few
+        # numbers does.
+        arrays: list[Any] = []
+        edges: list[Edge] = []
+        needs: list[bool] = []
+        recording = loose = False
+        for value in inputs:
+            if isinstance(value, Tensor):
                 arrays.append(value.data)
                 if value._requires_grad:
                     recording = True
@@ -124,59 +136,79 @@ class Op:
                     needs.append(True)
                     continue
             else:
-                loose = loose or isinstance(value, np.ndarray)
                 arrays.append(value)
+                loose = loose or isinstance(value, np.ndarray)
             edges.append(None)
             needs.append(False)
         recording = recording and grad_mode.enabled
-        if self.edges is not None or (loose and recording):
-            self._prepare(inputs, arrays)
+        if loose and recording:
+            self._give_identities(inputs, arrays)
         try:
             outputs = self.forward(*arrays)
         except (ValueError, TypeError) as error:
-            if isinstance(error, MinidlError):
-                raise
-            raise self._explain(error, arrays) from error
+            self._explain(error, arrays)
+            raise
         if type(outputs) is not np.ndarray:
             outputs = self._arrays_of(outputs)
-        if not traced:
-            return outputs
         if grad_mode.anomaly:
             self._check_finite(arrays, outputs)
         if type(outputs) is tuple:
-            results = tuple([self._wrap(inputs, arrays, output, recording, i) for i, output in enumerate(outputs)])
-            self._outputs = tuple([(output.shape, output.dtype) for output in outputs])
+            result = self._wrap_all(inputs, arrays, outputs, recording)
         else:
-            results = (self._wrap(inputs, arrays, outputs, recording, 0),)
+            for array in arrays:
+                if array is outputs:
+                    outputs = outputs[...]
+                    break
+            result = _new(Tensor)
+            result.data = outputs
+            if recording and outputs.dtype.kind == "f":
+                result.edge = self, 0, outputs.shape
+                result._requires_grad = True
+            if outputs.base is not None:
+                self._share_version(inputs, arrays, result)
         if recording:
             self.edges = edges
             self.needs = tuple(needs)
             self.seq = next(clock)
-            if self.saved:
-                self._origins = self._origins_of(inputs, arrays, results)
-        return results if type(outputs) is tuple else results[0]
+            saved = self.saved
+            if saved:
+                # By far the most frequent: the first inputs, in order.
+                count = len(saved)
+                if saved[0] is arrays[0] and (count == 1 or (count == 2 <= len(arrays) and saved[1] is arrays[1])):
+                    self._origins = inputs[:count]
+                else:
+                    self._origins = self._origins_of(inputs, arrays, result)
+        return result
 
-    def _prepare(self, inputs: tuple[Any, ...], arrays: list[Any]) -> None:
-        if self.edges is not None:
-            raise GraphError(
-                self.name, expected="a new instance for each call", actual="an instance that is already in a graph",
-                hint=f"one Op is one node: call {self.name}(...)(x) anew",
-            )  # fmt: skip
+    def _refuse_reuse(self) -> None:
+        raise GraphError(
+            self.name,
+            expected="a new instance for each call",
+            actual="an instance that is already in a graph",
+            hint=f"one Op is one node: call {self.name}(...)(x) anew",
+        )
+
+    @staticmethod
+    def _give_identities(inputs: tuple[Any, ...], arrays: list[Any]) -> None:
+        """An array that came without a Tensor becomes an object of its own: _origins_of relies on it."""
         for i, value in enumerate(arrays):
-            # An array that came without a Tensor gets an identity of its own: _origins_of relies on it.
             if value is inputs[i] and isinstance(value, np.ndarray):
                 arrays[i] = value[...]
 
-    def _explain(self, error: Exception, arrays: list[Any]) -> Exception:
-        """What NumPy says of arrays that do not fit, with the operation's name, and all shapes or devices."""
+    def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
+        """Raise again what NumPy says of arrays that do not fit, with the operation's name, and all shapes or devices."""
+        if isinstance(error, MinidlError):
+            return
         devices = {device_of(array) for array in arrays if hasattr(array, "shape")}
         if len(devices) > 1:
-            return DeviceError(self.name, expected="inputs on one device", actual=" and ".join(sorted(devices)),
-                               hint='send the others there, too: x.to("cuda"), or x.cpu()')  # fmt: skip
-        if not isinstance(error, ValueError):
-            return error
-        shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
-        return ShapeError(self.name, expected="inputs whose shapes fit together", actual=f"shapes {shapes} ({error})")
+            raise DeviceError(self.name, expected="inputs on one device", actual=" and ".join(sorted(devices)),
+                              hint='send the others there, too: x.to("cuda"), or x.cpu()') from error  # fmt: skip
+        if isinstance(error, ValueError):
+            shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
+            raise ShapeError(
+                self.name, expected="inputs whose shapes fit together", actual=f"shapes {shapes} ({error})"
+            ) from error
+
 
     def _arrays_of(self, outputs: Any) -> Any:
         """The outputs, with 0-d arrays in place of the scalars that NumPy makes of them."""
@@ -195,6 +227,10 @@ class Op:
                 hint="forward is given plain arrays, not Tensors, and computes with NumPy",
             )  # fmt: skip
         return outputs
+
+    def _wrap_all(self, inputs: tuple[Any, ...], arrays: list[Any], outputs: tuple[Any, ...], recording: bool) -> Any:
+        self._outputs = tuple([(output.shape, output.dtype) for output in outputs])
+        return tuple([self._wrap(inputs, arrays, output, recording, i) for i, output in enumerate(outputs)])
 
     def _wrap(self, inputs: tuple[Any, ...], arrays: list[Any], output: Any, recording: bool, number: int) -> Tensor:
         """A Tensor around an output, pointing to this node if a gradient can flow back from it."""
@@ -220,20 +256,18 @@ class Op:
                 result._version = value.shared_version()
                 return
 
-    def _origins_of(self, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> Sequence[Any]:
+    def _origins_of(self, inputs: tuple[Any, ...], arrays: list[Any], result: Any) -> Sequence[Any]:
         """Where each saved array came from: the Tensor that was an input, an `_Output`, or neither."""
-        count = len(self.saved)
-        if count <= len(arrays) and all(map(operator.is_, self.saved, arrays)):
-            return inputs[:count]  # by far the most frequent
+        results = result if type(result) is tuple else (result,)
         return [self._origin_of(saved, inputs, arrays, results) for saved in self.saved]
 
     def _origin_of(self, saved: Any, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> Any:
+        for number, result in enumerate(results):
+            if result.data is saved:
+                return _Output(number, saved.shape, result.shared_version())
         for value, array in zip(inputs, arrays, strict=True):
             if array is saved:
                 return value
-        for number, result in enumerate(results):
-            if result.data is saved:
-                return _Output(number, result.shape, result.shared_version())
         if hasattr(saved, "dtype") and saved.dtype.kind == "f":
             raise GraphError(
                 f"{self.name}.save",

@@ -129,6 +129,7 @@ def conv_transpose_output_size(
     return output
 
 
+@functools.lru_cache(maxsize=1024)
 def pool_output_size(
     name: str, size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> tuple[int, ...]:

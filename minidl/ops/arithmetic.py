@@ -134,7 +134,8 @@ def mul(a: Any, b: Any) -> Any:
     >>> mul(minidl.tensor([1.0, 2.0]), minidl.tensor([3.0, 4.0]))
     tensor([3., 8.])
     """
-    return Mul()(*promote(a, b))
+    a, b = promote(a, b)
+    return Mul()(a, b)
 
 
 def div(a: Any, b: Any) -> Any:

@@ -55,9 +55,8 @@ cases(
 
 def floating(x: Any) -> Any:
     """`x` itself if it holds floats or is a scalar, else converted to the default dtype: integers have no gradient."""
-    if hasattr(x, "dtype") and x.dtype.kind != "f":
-        return astype(x, get_default_dtype())
-    return x
+    dtype = getattr(x, "dtype", None)
+    return x if dtype is None or dtype.kind == "f" else astype(x, get_default_dtype())
 
 
 def floats(*values: Any) -> tuple[Any, ...]:
@@ -74,9 +73,10 @@ def floats(*values: Any) -> tuple[Any, ...]:
         if value is None:
             continue
         dtype = getattr(value, "dtype", None)
-        if dtype is None or dtype.kind != "f" or dtype != (common or dtype):
-            break
-        common = dtype
+        if dtype is not common:
+            if dtype is None or dtype.kind != "f" or (common is not None and dtype != common):
+                break
+            common = dtype
     else:
         return values
     arrays = [v if v is None or hasattr(v, "dtype") else as_array(v) for v in values]

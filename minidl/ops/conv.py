@@ -13,6 +13,7 @@ images of height one.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,10 @@ from minidl.backends.geometry import conv_output_size
 from minidl.errors import OptionError, ShapeError
 from minidl.gradcheck import call, cases
 from minidl.op import Op
-from minidl.ops import reduce
 from minidl.ops.cast import floats
 from minidl.ops.images import axis_pair, from_images, to_images
 from minidl.ops.padding import pad
+from minidl.ops.reduce import Sum
 from minidl.ops.shape import reshape
 
 __all__ = ["Conv2dInputGrad", "Window", "check_bias", "checked_groups", "conv1d", "conv2d", "to_kernels"]
@@ -55,7 +56,7 @@ class Conv2d(Op):
         return (
             Conv2dInputGrad(self.window, x.shape[2:])(grad, weight) if self.needs[0] else None,
             Conv2dWeightGrad(self.window, weight.shape[2:])(grad, x) if self.needs[1] else None,
-            reduce.sum(grad, (0, 2, 3)) if self.needs[2] else None,
+            Sum((0, 2, 3), False)(grad) if self.needs[2] else None,
         )
 
 
@@ -178,39 +179,64 @@ def _convolve(
 ) -> Any:
     x, weight, bias = floats(x, weight, bias)
     images, kernels = to_images(name, x, axes), to_kernels(name, weight, axes)
-    outputs, channels = kernels.shape[0], kernels.shape[1] * checked_groups(name, groups)
-    if images.shape[1] != channels:
-        raise ShapeError(
-            name,
-            expected=f"an input of {channels} channels (weight of shape {weight.shape}, groups={groups})",
-            actual=f"shape {x.shape}",
-            hint="channels come before the spatial axes, and weight is (outputs, channels/groups, ...)",
-        )
-    if outputs % groups:
-        raise ShapeError(name, expected=f"a number of kernels that groups={groups} divides", actual=f"{outputs}")
-    check_bias(name, bias, outputs)
+    check_bias(name, bias, kernels.shape[0])
+    groups = checked_groups(name, groups)
     stride = axis_pair(stride, f"{name} stride", axes, 1)
     dilation = axis_pair(dilation, f"{name} dilation", axes, 1)
     if isinstance(padding, str):
         images, padding = _named_padding(name, images, padding, kernels.shape[2:], stride, dilation)
     else:
         padding = axis_pair(padding, f"{name} padding", axes, 0)
-    conv_output_size(name, images.shape[2:], kernels.shape[2:], stride, padding, dilation)
-    return from_images(Conv2d(Window(stride, padding, dilation, groups))(images, kernels, bias), x.ndim, axes)
+    window = _window(name, axes, images.shape, kernels.shape, stride, padding, dilation, groups)
+    return from_images(Conv2d(window)(images, kernels, bias), x.ndim, axes)
+
+
+@functools.lru_cache(maxsize=1024)  # a network asks for the same few in every step
+def _window(
+    name: str,
+    axes: int,
+    images: tuple[int, ...],
+    kernels: tuple[int, ...],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> Window:
+    """The options of a convolution of these shapes, (N, C, H, W) and (O, C, KH, KW), if they fit together."""
+    outputs, channels = kernels[0], kernels[1] * groups
+    if images[1] != channels:
+        raise ShapeError(
+            name,
+            expected=f"an input of {channels} channels (weight of shape {_of_axes(kernels, axes)}, groups={groups})",
+            actual=f"shape {_of_axes(images, axes)}",
+            hint="channels come before the spatial axes, and weight is (outputs, channels/groups, ...)",
+        )
+    if outputs % groups:
+        raise ShapeError(name, expected=f"a number of kernels that groups={groups} divides", actual=f"{outputs}")
+    conv_output_size(name, images[2:], kernels[2:], stride, padding, dilation)
+    return Window(stride, padding, dilation, groups)
+
+
+def _of_axes(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """A shape as it came, before `to_images` gave it a height of one."""
+    return shape[:2] + shape[4 - axes :]
 
 
 def to_kernels(name: str, weight: Any, axes: int) -> Any:
     """The weight as (O, C, KH, KW)."""
-    if weight.ndim != axes + 2 or 0 in weight.shape:
+    shape = weight.shape
+    if len(shape) != axes + 2 or 0 in shape:
         raise ShapeError(
             name,
             expected=f"a weight of {axes + 2} dimensions, none of them empty",
             actual=f"weight of shape {weight.shape}",
         )
-    return weight if axes == 2 else reshape(weight, (*weight.shape[:2], 1, weight.shape[2]))
+    return weight if axes == 2 else reshape(weight, (*shape[:2], 1, shape[2]))
 
 
 def checked_groups(name: str, groups: Any) -> int:
+    if type(groups) is int and groups >= 1:
+        return groups
     if isinstance(groups, bool) or not hasattr(groups, "__index__") or groups < 1:
         raise OptionError(f"{name} groups", expected="a positive integer", actual=repr(groups))
     return int(groups)

@@ -26,7 +26,10 @@ def to_images(name: str, x: Any, axes: int) -> Any:
     ShapeError
         If `x` has another number of dimensions.
     """
-    if x.ndim not in (axes + 1, axes + 2):
+    ndim = x.ndim
+    if ndim == 4 and axes == 2:
+        return x
+    if ndim not in (axes + 1, axes + 2):
         batch, single = _LAYOUT[axes]
         raise ShapeError(
             name,
@@ -34,11 +37,9 @@ def to_images(name: str, x: Any, axes: int) -> Any:
             actual=f"shape {x.shape}",
             hint="add the missing axis with x[None], or reshape",
         )
-    if x.ndim == 4:
-        return x
-    lead = x.shape[: x.ndim - axes]
+    lead = x.shape[: ndim - axes]
     batch_and_channels = lead if len(lead) == 2 else (1, *lead)
-    return reshape(x, (*batch_and_channels, *[1] * (2 - axes), *x.shape[x.ndim - axes :]))
+    return reshape(x, (*batch_and_channels, *[1] * (2 - axes), *x.shape[ndim - axes :]))
 
 
 def from_images(y: Any, ndim: int, axes: int) -> Any:
@@ -57,9 +58,11 @@ def axis_pair(value: Any, name: str, axes: int, filler: int) -> tuple[int, int]:
     OptionError
         If it is neither an integer nor a tuple with one for each axis.
     """
-    if type(value) is int:  # by far the most common; `pair` checks the rest
+    if type(value) is int:  # by far the most common, as a pair of them is; `pair` checks the rest
         return (value if axes == 2 else filler), value
     if axes == 2:
+        if type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int:
+            return value
         return pair(value, name)
     entry = value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
     if isinstance(entry, bool) or not hasattr(entry, "__index__"):

@@ -14,6 +14,7 @@ from minidl.op import Op
 from minidl.ops.arithmetic import mul
 from minidl.ops.broadcast import sum_to
 from minidl.ops.cast import floating, promote
+from minidl.ops.reduce import Sum
 from minidl.ops.shape import Reshape, unsqueeze
 
 __all__ = ["dot", "linear", "matmul", "outer"]
@@ -60,7 +61,7 @@ class Linear(Op):
         if self.needs[1]:
             grad_weight = MatMul()(rows.swapaxes(0, 1), x if x.ndim == 2 else _rows(x))
         if self.needs[2]:
-            grad_bias = sum_to(rows, (weight.shape[0],))
+            grad_bias = Sum((0,), False)(rows)
         return grad_x, grad_weight, grad_bias
 
 

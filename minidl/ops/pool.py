@@ -24,18 +24,21 @@ Pair = tuple[int, int]
 
 
 class MaxPool2d(Op):
-    """Maximum of each window and its flat index;  ∂L/∂x: each gradient goes to the pixel that won."""
+    """Maximum of each window, and on request its flat index;  ∂L/∂x: each gradient goes to the pixel that won."""
 
-    def __init__(self, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> None:
+    def __init__(
+        self, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool, return_indices: bool
+    ) -> None:
         self.window = kernel_size, stride, padding, dilation, ceil_mode
+        self.return_indices = return_indices
 
     def forward(self, x: Any) -> Any:
         self.input_size = x.shape[2:]
         values, indices = backend_of(x).max_pool2d(x, *self.window)
         self.save(indices)
-        return values, indices
+        return (values, indices) if self.return_indices else values
 
-    def backward(self, grad: Any, _: Any) -> Any:
+    def backward(self, grad: Any, _: Any = None) -> Any:
         (indices,) = self.saved
         return MaxPool2dGrad(plain(indices), self.input_size)(grad)
 
@@ -253,9 +256,10 @@ def _max_pool(
     kernel, stride, padding = _window(name, axes, kernel_size, stride, padding)
     dilation = axis_pair(dilation, f"{name} dilation", axes, 1)
     pool_output_size(name, images.shape[2:], kernel, stride, padding, dilation, ceil_mode)
-    values, indices = MaxPool2d(kernel, stride, padding, dilation, ceil_mode)(images)
-    values = from_images(values, x.ndim, axes)
-    return (values, from_images(indices, x.ndim, axes)) if return_indices else values
+    results = MaxPool2d(kernel, stride, padding, dilation, ceil_mode, return_indices)(images)
+    if not return_indices:
+        return from_images(results, x.ndim, axes)
+    return tuple([from_images(result, x.ndim, axes) for result in results])
 
 
 def _avg_pool(

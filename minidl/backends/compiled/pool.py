@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from minidl._kernels import kernels
 from minidl.backends.geometry import pool_output_size
 from minidl.backends.reference.base import Array, Pair
 from minidl.backends.reference.pool import Pool
 
 __all__ = ["PoolMixin"]
-
-_output_size = lru_cache(maxsize=256)(pool_output_size)  # a network asks for the same few sizes over and over
 
 
 class PoolMixin(Pool):
@@ -22,7 +18,7 @@ class PoolMixin(Pool):
     ) -> tuple[Array, Array]:
         if not kernels.arrays.alike(x) or x.ndim != 4:
             return super().max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
-        size = _output_size("max_pool2d", x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
+        size = pool_output_size("max_pool2d", x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
         return kernels.pool.max_pool2d(x, size, kernel_size, stride, padding, dilation)
 
     def max_pool2d_grad(self, grad: Array, indices: Array, input_size: Pair) -> Array:
@@ -46,7 +42,7 @@ class PoolMixin(Pool):
     ) -> Array:
         if not kernels.arrays.alike(x) or x.ndim != 4:
             return super().avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
-        size = _output_size("avg_pool2d", x.shape[2:], kernel_size, stride, padding, (1, 1), ceil_mode)
+        size = pool_output_size("avg_pool2d", x.shape[2:], kernel_size, stride, padding, (1, 1), ceil_mode)
         return kernels.pool.avg_pool2d(x, size, kernel_size, stride, padding, count_include_pad)
 
     def avg_pool2d_grad(
@@ -59,7 +55,7 @@ class PoolMixin(Pool):
         ceil_mode: bool,
         count_include_pad: bool,
     ) -> Array:
-        size = _output_size("avg_pool2d", input_size, kernel_size, stride, padding, (1, 1), ceil_mode)
+        size = pool_output_size("avg_pool2d", input_size, kernel_size, stride, padding, (1, 1), ceil_mode)
         if not kernels.arrays.alike(grad) or grad.shape[2:] != size:
             return super().avg_pool2d_grad(grad, input_size, kernel_size, stride, padding, ceil_mode, count_include_pad)
         return kernels.pool.avg_pool2d_grad(grad, input_size, kernel_size, stride, padding, count_include_pad)
