@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import imports, kernels, memory, overhead, scaling, steps
+from benchmarks import cuda, imports, kernels, memory, overhead, scaling, steps
 from benchmarks.compare import Arena, Row, Settings
 from benchmarks.figures import draw_figures
 from benchmarks.report import format_head, format_row, format_summary, machine, write_json
@@ -28,16 +28,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="threads for every contender; default: as many as minidl takes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round to FILE")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="draw the pictures of what was measured into DIR")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute; default: cpu")
+    parser.add_argument("--tf32", action="store_true", help="with --device cuda: 10 bits of mantissa in products")
     options = parser.parse_args(arguments)
     if options.threads is not None and options.threads < 1:
         parser.error("--threads must be at least 1")
+    if options.tf32 and options.device != "cuda":
+        parser.error("--tf32 is for --device cuda")
     return options
 
 
-def run_suite(suite: str, arena: Arena, selected: Callable[[str], bool], show: Callable[[Row], None]) -> list[Row]:
+def run_suite(
+    suite: str, device: str, arena: Arena, selected: Callable[[str], bool], show: Callable[[Row], None]
+) -> list[Row]:
     """All selected rows of one suite."""
-    if suite in TABLES:
-        return arena.compare([case for case in TABLES[suite] if selected(case.name)], show)
+    tables = cuda.TABLES if device == "cuda" else TABLES
+    if suite in tables:
+        return arena.compare([case for case in tables[suite] if selected(case.name)], show)
     measure = {
         "memory": memory.measure,
         "import": imports.measure,
@@ -71,10 +78,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\nThis machine is busy with something else: what follows is of little worth.")
         if options.quick:
             print("\n--quick: few and short rounds. Good for seeing that all is well, too coarse for a claim.")
+        if options.device == "cuda":
+            for name in ("torch", "minidl"):
+                arena.worker(name).ask("call", "benchmarks.cuda", "prepare", (name, options.tf32))
         for suite in options.suite:
+            if options.device == "cuda" and suite not in cuda.TABLES:
+                continue
             print(format_head(suite))
             suites[suite] = run_suite(
-                suite, arena, lambda name: options.filter in name, lambda row: print(format_row(row), flush=True)
+                suite,
+                options.device,
+                arena,
+                lambda name: options.filter in name,
+                lambda row: print(format_row(row), flush=True),
             )
         print(f"\n{format_summary(suites)}")
         if options.json:

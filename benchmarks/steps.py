@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.networks import NETWORKS, initial_state, library
 from benchmarks.workers import Case, Work, as_arrays
 
-__all__ = ["CASES", "build_network", "inference", "training_step"]
+__all__ = ["CASES", "build_network", "inference", "stepper_for", "training_step"]
 
 PICTURES = {
     "lenet": ((1, 28, 28), 10),
@@ -37,11 +37,16 @@ def build_network(contender: str, network: str, batch: int) -> tuple[Any, Any, A
     return lib, model, pictures, labels
 
 
+def stepper_for(lib: Any, model: Any, optimizer: str) -> Any:
+    """SGD with momentum, or Adam."""
+    options = {"momentum": 0.9} if optimizer == "SGD" else {}
+    return getattr(lib.optim, optimizer)(model.parameters(), lr=TINY, **options)
+
+
 def training_step(contender: str, network: str, batch: int, optimizer: str) -> Work:
     """Forward, loss, backward, step. What has to agree: the first loss and all gradients of it."""
     lib, model, pictures, labels = build_network(contender, network, batch)
-    options = {"momentum": 0.9} if optimizer == "SGD" else {}
-    stepper = getattr(lib.optim, optimizer)(model.parameters(), lr=TINY, **options)
+    stepper = stepper_for(lib, model, optimizer)
     criterion = lib.nn.CrossEntropyLoss()
 
     def step() -> Any:

@@ -83,7 +83,7 @@ def as_arrays(value: Any) -> list[np.ndarray]:
     if isinstance(value, (tuple, list)):
         return [array for each in value for array in as_arrays(each)]
     if hasattr(value, "detach"):
-        value = value.detach().numpy()
+        value = value.detach().cpu().numpy()
     return [np.asarray(value)]
 
 

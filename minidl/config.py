@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl import _kernels
 from minidl.backends import available_backends
+from minidl.backends.cuda.device import why_not
 
 __all__ = ["config", "show_config", "version"]
 
@@ -48,6 +49,7 @@ def config() -> dict[str, str]:
         "threads": f"{_kernels.get_num_threads()} of {_kernels.available_cores()} usable cores",
         "backends": ", ".join(available_backends()),
         "CuPy": _cupy(),
+        "GPU": why_not() or "usable",
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "machine": f"{sys.platform}, {platform.machine()}",
         "numpy": np.__version__,

@@ -14,6 +14,7 @@ __all__ = [
     "IndexingError",
     "MinidlError",
     "OptionError",
+    "OutOfMemoryError",
     "ShapeError",
 ]
 
@@ -95,6 +96,10 @@ class IndexingError(MinidlError, IndexError):
 
 class DataError(MinidlError, ValueError):
     """A file or data set that is missing, damaged or not what it claims to be."""
+
+
+class OutOfMemoryError(MinidlError, MemoryError):
+    """No memory left for a result, in main memory or on the GPU. What was there before is still there."""
 
 
 class OptionError(MinidlError, ValueError):

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from minidl.backends import device_of
-from minidl.errors import AnomalyError, DeviceError, DTypeError, GraphError, MinidlError, ShapeError
+from minidl.errors import AnomalyError, DeviceError, DTypeError, GraphError, MinidlError, OutOfMemoryError, ShapeError
 from minidl.modes import grad_mode
 from minidl.tensor import Tensor, clock
 
@@ -145,7 +145,7 @@ class Op:
             self._give_identities(inputs, arrays)
         try:
             outputs = self.forward(*arrays)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, MemoryError) as error:
             self._explain(error, arrays)
             raise
         if type(outputs) is not np.ndarray:
@@ -196,19 +196,26 @@ class Op:
                 arrays[i] = value[...]
 
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
-        """Raise again what NumPy says of arrays that do not fit, with the operation's name, and all shapes or devices."""
+        """Raise again what NumPy says of arrays that do not fit, with the operation's name, all shapes or devices."""
         if isinstance(error, MinidlError):
             return
         devices = {device_of(array) for array in arrays if hasattr(array, "shape")}
         if len(devices) > 1:
             raise DeviceError(self.name, expected="inputs on one device", actual=" and ".join(sorted(devices)),
                               hint='send the others there, too: x.to("cuda"), or x.cpu()') from error  # fmt: skip
+        if isinstance(error, MemoryError):
+            raise OutOfMemoryError(
+                self.name,
+                expected="memory for the result",
+                actual=str(error) or "none left",
+                hint="a smaller batch, no_grad() where no gradient is needed, or empty_cache() after deleting what is "
+                "not used",
+            ) from error
         if isinstance(error, ValueError):
             shapes = ", ".join(str(np.shape(array)) for array in arrays if array is not None)
             raise ShapeError(
                 self.name, expected="inputs whose shapes fit together", actual=f"shapes {shapes} ({error})"
             ) from error
-
 
     def _arrays_of(self, outputs: Any) -> Any:
         """The outputs, with 0-d arrays in place of the scalars that NumPy makes of them."""

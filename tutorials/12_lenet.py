@@ -40,6 +40,7 @@ parser = argparse.ArgumentParser(description="Train LeNet-5 on real handwritten 
 parser.add_argument("--epochs", type=int, help="default: 12 on MNIST, 20 on the small digits")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--output", type=Path, default=chapter.folder, help="folder for pictures and weights")
+parser.add_argument("--device", default="cpu", help='where to train: "cpu", or "cuda" for an NVIDIA GPU')
 parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
 options = parser.parse_args([] if "ipykernel" in sys.modules else None)  # a notebook's arguments are not ours
 
@@ -186,12 +187,16 @@ teach.check("12.3", normalise)
 # while the way is long, small ones to settle. Every epoch ends with a checkpoint, so a killed run can go on where it was
 # (`--resume`), with the very same bits.
 #
+# `model.to(device)` decides where everything is computed; the trainer sends each batch to where the model is.
+#
 # Before it has learned anything, what should the loss be? Ten digits, all equally likely: -log(1/10) = 2.30. If an untrained
 # network starts far from that, something is wrong already.
 
 # %%
+model.to(options.device)
 with minidl.no_grad():
-    first_loss = nn.functional.cross_entropy(model(minidl.tensor(test_inputs)), minidl.tensor(test_labels)).item()
+    x, y = minidl.tensor(test_inputs, device=options.device), minidl.tensor(test_labels, device=options.device)
+    first_loss = nn.functional.cross_entropy(model(x), y).item()
 print(f"loss before training {first_loss:.2f}, -log(1/10) = {-np.log(0.1):.2f}")
 
 epochs = options.epochs or chapter.pick(smoke=4, default=12 if use_mnist else 20, full=12 if use_mnist else 40)
@@ -255,7 +260,7 @@ chapter.show("filters")
 
 # %%
 logits = trainer.predict(test_inputs)
-probabilities = minidl.softmax(logits, 1).numpy()
+probabilities = minidl.softmax(logits, 1).cpu().numpy()
 read = probabilities.argmax(1)
 wrong = np.flatnonzero(read != test_labels)
 worst = wrong[np.argsort(probabilities[wrong, test_labels[wrong]])][: chapter.pick(smoke=4, default=16, full=16)]

@@ -450,6 +450,13 @@ def make_module() -> Module:
         memory=types.SimpleNamespace(OutOfMemoryError=type("OutOfMemoryError", (MemoryError,), {})),
         alloc_pinned_memory=bytearray,
     )  # fmt: skip
+    types_of_products = {"float32": 1}
+    linalg = types.SimpleNamespace(
+        COMPUTE_TYPE_FP32=4, COMPUTE_TYPE_TF32=7,
+        set_compute_type=lambda dtype, kind: types_of_products.__setitem__(dtype.name, kind),
+        get_compute_type=lambda dtype: types_of_products[dtype.name],
+    )  # fmt: skip
+    module._core = types.SimpleNamespace(_routines_linalg=linalg)
     module.__dict__.update(
         ndarray=ndarray,
         RawModule=RawModule,

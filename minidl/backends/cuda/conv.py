@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from minidl.backends.cuda import cudnn
 from minidl.backends.cuda.launch import fits, launch
 from minidl.backends.geometry import conv_output_size
 from minidl.backends.reference.base import Array, Pair
@@ -33,6 +34,9 @@ class ConvMixin(Conv):
         bias = None if bias is None else self._dense(bias)
         n, o, kernel_size = len(x), len(weight), weight.shape[2:]
         oh, ow = conv_output_size("conv2d", x.shape[2:], kernel_size, stride, padding, dilation)
+        if cudnn.takes(groups, x, weight):
+            y = cudnn.convolve("forward", x, weight, (n, o, oh, ow), stride, padding, dilation)
+            return y if bias is None else y + bias.reshape(o, 1, 1)
         y = self.xp.empty((n, o, oh, ow), x.dtype)
         rows, outputs = weight[0].size, o // groups
         if kernel_size == (1, 1) and stride == (1, 1) and padding == (0, 0) and groups == 1:
@@ -62,6 +66,9 @@ class ConvMixin(Conv):
             return super().conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, groups)
         weight = self._dense(weight)
         n, o, oh, ow = grad.shape
+        if cudnn.takes(groups, grad, weight):
+            shape = (n, weight.shape[1], *input_size)
+            return cudnn.convolve("input", self._dense(grad), weight, shape, stride, padding, dilation)
         channels, outputs, rows = weight.shape[1], o // groups, weight[0].size
         x_grad = self.xp.empty((n, channels * groups, *input_size), grad.dtype)
         for images in self._chunks(n, rows * oh * ow * grad.itemsize):
@@ -88,6 +95,9 @@ class ConvMixin(Conv):
             return super().conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups)
         x = self._dense(x)
         n, o, oh, ow = grad.shape
+        if cudnn.takes(groups, grad, x):
+            shape = (o, x.shape[1], *kernel_size)
+            return cudnn.convolve("weight", x, self._dense(grad), shape, stride, padding, dilation)
         outputs, rows = o // groups, x.shape[1] // groups * kernel_size[0] * kernel_size[1]
         total = self.xp.zeros((groups, outputs, rows), grad.dtype)
         for images in self._chunks(n, rows * oh * ow * grad.itemsize):

@@ -9,7 +9,16 @@ import numpy as np
 
 from minidl.errors import DeviceError
 
-__all__ = ["allow_tf32", "check_device", "empty_cache", "is_available", "memory_stats", "synchronize", "why_not"]
+__all__ = [
+    "allow_tf32",
+    "check_device",
+    "empty_cache",
+    "is_available",
+    "memory_stats",
+    "synchronize",
+    "tf32_allowed",
+    "why_not",
+]
 
 
 @cache
@@ -95,7 +104,12 @@ def allow_tf32(allowed: bool) -> None:
 
     PyTorch does this for convolutions unless told otherwise, not for products: compare like with like.
     """
-    core = check_device()._core
-    linalg = core._routines_linalg
+    linalg = check_device()._core._routines_linalg
     kind = linalg.COMPUTE_TYPE_TF32 if allowed else linalg.COMPUTE_TYPE_FP32
-    core.set_compute_type(np.dtype(np.float32), kind)
+    linalg.set_compute_type(np.dtype(np.float32), kind)
+
+
+def tf32_allowed() -> bool:
+    """Whether `allow_tf32` is on."""
+    linalg = check_device()._core._routines_linalg
+    return bool(linalg.get_compute_type(np.dtype(np.float32)) == linalg.COMPUTE_TYPE_TF32)
