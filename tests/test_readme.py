@@ -12,9 +12,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda b: b.splitlines()[0][:30])
-def test_block_runs(block, capsys):
+def test_block_runs(block, capsys, tmp_path, monkeypatch):
     from minidl.gradcheck import registry
 
+    monkeypatch.chdir(tmp_path)
     before = len(registry)
     try:
         exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
