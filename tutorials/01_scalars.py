@@ -17,7 +17,7 @@ import random
 import numpy as np
 
 import minidl
-from minidl import teach
+from minidl import teach, viz
 from minidl.io.figure import BLUE, GREEN, ORANGE
 
 chapter = teach.Chapter("01_scalars", "Scalars that remember")
@@ -358,8 +358,22 @@ for _ in range(3):
 # %% [markdown]
 # ## The same in minidl
 #
-# minidl's `Tensor` has the same interface, so the very same Python functions run on both. If our engine is right, all
-# derivatives agree to the last digits. Random expressions are better examiners than hand-picked ones.
+# minidl's `Tensor` has the same interface. Here is our expression once more, and its graph as a page to play with: open
+# `figures/01_scalars/graph.html` in a browser, press *step*, and watch the gradients come back one by one. At `a` you
+# will see the second one being *added*.
+
+# %%
+ta, tb, tc = (minidl.tensor(v.data, dtype="float64", requires_grad=True) for v in (a, b, c))
+loss = (ta * tb + tc) * ta
+viz.graph(loss, chapter.folder / "graph.html", names={"a": ta, "b": tb, "c": tc}, title="L = (a·b + c)·a")
+
+# %%
+loss.backward()
+print("minidl's gradients:", [t.grad.item() for t in (ta, tb, tc)], "  ours:", [v.grad for v in (a, b, c)])
+
+# %% [markdown]
+# The very same Python functions run on both. So if our engine is right, all derivatives of all expressions agree to the
+# last digits. Random expressions are better examiners than hand-picked ones.
 
 
 # %%
