@@ -230,11 +230,11 @@ def conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups):
     s.stride_h, s.stride_w, s.pad_h, s.pad_w = p.stride_h, p.stride_w, p.pad_h, p.pad_w
     s.dilation_h, s.dilation_w = p.dilation_h, p.dilation_w
     if cnp.PyArray_TYPE(x__nchw) == cnp.NPY_FLOAT:
-        if suits_dots(&s):
+        if suits_dots(&s, <const float*>NULL):
             correlate_dots(&s, <const float*>NULL)
         else:
             correlate(&s, <const float*>NULL)
-    elif suits_dots(&s):
+    elif suits_dots(&s, <const double*>NULL):
         correlate_dots(&s, <const double*>NULL)
     else:
         correlate(&s, <const double*>NULL)

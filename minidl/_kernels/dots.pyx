@@ -1,18 +1,21 @@
-"""The weight gradient where a group has few channels: long dot products instead of a product of matrices.
+"""The weight gradient of few outputs: dot products of long rows of pixels.
 
-    dw[o, tap] = sum over q of dy[o, q] * x[q + off[tap]]
+    dw[o, tap] = sum over pixels p of dy[o, p] * x_tap[p]
 
-Matrices as in wgrad.pyx would have to be packed from runs of KW*C numbers, too short to be copied fast. Here nothing is
-packed. Both images lie in planes of the same width PW, and the columns that dy lacks are zeros:
+The tiles of wgrad.pyx hold outputs side by side; a few of them would leave most of a vector register empty. Here the
+registers hold pixels. dy is read where it lies. For each column of the kernel x is copied once, OW numbers a row, so that
+a tap's pixels, too, follow each other without a gap:
 
-      x, padded           dy                      off = kh*PW + kw
-      a b c d e           p q r 0 0
-      f g h i j           s t u 0 0               dw[kh, kw] = p q r 0 0 s t u 0 0 ... times x from off[kh, kw] on
-      k l m n o           v w y 0 0
+      x                   x_0            x_1            x_2          kernel 3x3: tap (kh, kw) is copy kw
+      a b c d e           a b c          b c d          c d e        from row kh on, and
+      f g h i j           f g h          g h i          h i j
+      k l m n o           k l m          l m n          m n o        dw[kh, kw] = p q r s t u v w y times
+      p q r s t           p q r          q r s          r s t        x_kw[kh*OW], x_kw[kh*OW + 1], ...
 
-A few outputs and a few taps make a block: with OUTPUTS x TAPS sums of LANES numbers each in registers, every number
-that is read is used several times. The lanes are added up at the very end. A stride cuts x into stride*stride planes, as in
-sweep.pyx; a dilation is only other numbers in the table.
+A few outputs and a few taps make a block: with OUTPUTS x TAPS sums of two registers each, every number that is read is used
+several times. The lanes are added up at the very end. What is left of a slab below a whole step is copied beside zeros:
+a dot product multiplies only what belongs to it, so that an infinity or NaN stays where it is seen. A stride cuts the
+copies into stride planes of every stride-th row; a dilation is only other numbers in the table.
 """
 
 cimport numpy as cnp
@@ -26,7 +29,7 @@ from .wgrad cimport Correlation
 
 cnp.import_array()
 
-# A block's sums fill the vector registers: 32 of 16 floats with AVX-512, else 16 of 8 or 4.
+# The sums of a block fill the vector registers (32 with AVX-512, else 16), in shapes that the compiler keeps there.
 cdef extern from *:
     """
     #if defined(__GNUC__)
@@ -34,189 +37,213 @@ cdef extern from *:
     #define CYTHON_INLINE inline __attribute__((always_inline))
     #endif
     #if defined(__AVX512F__)
-    enum { OUTPUTS = 6, TAPS = 4, LONE = 9, REGISTER = 64 };
+    enum { TAPS = 5, LONE_FLOAT = 9, LONE_DOUBLE = 5, STEP_FLOAT = 32 };
     #elif defined(__AVX2__)
-    enum { OUTPUTS = 4, TAPS = 2, LONE = 9, REGISTER = 32 };
+    enum { TAPS = 2, LONE_FLOAT = 9, LONE_DOUBLE = 3, STEP_FLOAT = 16 };
     #else
-    enum { OUTPUTS = 4, TAPS = 2, LONE = 9, REGISTER = 16 };
+    enum { TAPS = 2, LONE_FLOAT = 3, LONE_DOUBLE = 3, STEP_FLOAT = 8 };
     #endif
     """
     enum:
-        OUTPUTS              # outputs of a block
-        TAPS                 # taps of a block,
-        LONE                 # or if it is about one output
-        REGISTER             # bytes
+        TAPS                 # taps of a block of two outputs,
+        LONE_FLOAT           # and where a group has only one
+        LONE_DOUBLE
+        STEP_FLOAT           # pixels of a step: two registers
 
 cdef enum:
+    OUTPUTS = 2              # outputs of a block
+    FEW = 8                  # most outputs of a group
+    LEAST = 64               # fewest pixels of an image: sums are loaded and stored for each
+    MOST_SUMS = 1 << 16      # numbers summed by an item: they fit the L2 cache
     FLOPS = 50               # multiplications and additions a nanosecond, to guess what is worth a thread
     PIXELS = 768             # most pixels of a slab, if a row is not longer: those of a block fit the L1 cache
     CHUNK = 8192             # least pixels of an item
     ITEMS = 8                # items to cut the work into, if it is large enough
-    LANES = 16               # no more numbers are in a register
+    PIECE = 8                # numbers copied at a time: a loop of known length is one instruction or two
+    BLOCK = 10 * 32          # numbers in the largest block
 
 
 cdef struct Planes:
-    Py_ssize_t step, width, rows, plane      # of x as it is staged
+    Py_ssize_t rows, plane                   # of a copy of x: for each channel, kernel_w * stride_h copies
     Py_ssize_t slab_rows, bands, chunks
     Py_ssize_t taps, per_block, padded       # taps, those of a block, and rounded up to whole blocks
-    Py_ssize_t dy                            # numbers of an output in a staged slab
-    Py_ssize_t* off
+    Py_ssize_t* off                          # where the pixels of a tap begin
+    Py_ssize_t* off_rest                     # the same among the copies of the last pixels
 
 
-cdef inline Py_ssize_t lanes(const real* _) noexcept nogil:
-    return REGISTER // sizeof(real)
+cdef inline Py_ssize_t step_pixels(const real* _) noexcept nogil:
+    return STEP_FLOAT if real is float else STEP_FLOAT // 2
 
 
-cdef inline void dots(const real* dy, Py_ssize_t step, const real* x, const Py_ssize_t* off, Py_ssize_t pixels,
+cdef inline int lone(const real* _) noexcept nogil:
+    return LONE_FLOAT if real is float else LONE_DOUBLE
+
+
+cdef inline void dots(const real* dy, Py_ssize_t plane, const real* x, const Py_ssize_t* off, Py_ssize_t steps,
                       real* sums__otl, Py_ssize_t ld, real* c, int outputs, int taps) noexcept nogil:
-    """sums[o, t, lane] += dy[o, q] * x[off[t] + q] for q = lane, lane + LANES, ...; `outputs`, `taps` are constants."""
-    cdef Py_ssize_t width = lanes(dy), q, step_q
+    """sums[o, t, lane] += dy[o, p] * x[off[t] + p] for p = lane, lane + STEP, ...; `outputs`, `taps` are constants."""
+    cdef Py_ssize_t width = step_pixels(dy), p, step
     cdef int o, t, j
     for o in range(outputs):
         for t in range(taps):
             for j in range(width):
                 c[(o * taps + t) * width + j] = sums__otl[o * ld + t * width + j]
-    for step_q in range(pixels // width):
-        q = step_q * width
+    for step in range(steps):
+        p = step * width
         for o in range(outputs):
             for t in range(taps):
                 for j in range(width):
-                    c[(o * taps + t) * width + j] += dy[o * step + q + j] * x[off[t] + q + j]
+                    c[(o * taps + t) * width + j] += dy[o * plane + p + j] * x[off[t] + p + j]
     for o in range(outputs):
         for t in range(taps):
             for j in range(width):
                 sums__otl[o * ld + t * width + j] = c[(o * taps + t) * width + j]
 
 
-cdef void add_block(const real* dy, Py_ssize_t step, const real* x, const Py_ssize_t* off, Py_ssize_t pixels,
-                    real* sums, Py_ssize_t ld, Py_ssize_t outputs) noexcept nogil:
-    cdef real c[OUTPUTS * TAPS * LANES]
-    if outputs == 1:
-        dots(dy, step, x, off, pixels, sums, ld, c, 1, LONE)
-    elif outputs == 2:
-        dots(dy, step, x, off, pixels, sums, ld, c, 2, TAPS)
-    elif outputs == 3:
-        dots(dy, step, x, off, pixels, sums, ld, c, 3, TAPS)
-    elif outputs == 4:
-        dots(dy, step, x, off, pixels, sums, ld, c, 4, TAPS)
-    elif outputs == 5 and OUTPUTS >= 5:
-        dots(dy, step, x, off, pixels, sums, ld, c, 5, TAPS)
-    elif outputs == 6 and OUTPUTS >= 6:
-        dots(dy, step, x, off, pixels, sums, ld, c, 6, TAPS)
+cdef void add_blocks(const Correlation* s, const Planes* p, const real* dy, Py_ssize_t plane, const real* x,
+                     const Py_ssize_t* off, Py_ssize_t steps, real* sums) noexcept nogil:
+    """So many steps of all dot products; plane: from one output of dy to the next."""
+    cdef real c[BLOCK]
+    cdef Py_ssize_t width = step_pixels(dy), ld = p.padded * width, o, t, block
+    for block in range(p.padded // p.per_block):
+        t = block * p.per_block
+        for o in range(s.outputs // OUTPUTS):
+            dots(dy + o * OUTPUTS * plane, plane, x, off + t, steps, sums + o * OUTPUTS * ld + t * width, ld, c, OUTPUTS, TAPS)
+        o = s.outputs - 1
+        if s.outputs == 1:
+            dots(dy, plane, x, off + t, steps, sums + t * width, ld, c, 1, lone(dy))
+        elif s.outputs % OUTPUTS:
+            dots(dy + o * plane, plane, x, off + t, steps, sums + o * ld + t * width, ld, c, 1, TAPS)
 
 
-cdef void stage_x(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ssize_t row, real* planes) noexcept nogil:
-    """Rows of x that a slab sees, zeros around; plane (a, b) of a channel has the pixels (a + stride*t, b + stride*u)."""
-    cdef Py_ssize_t c, a, b, t, u, y, x, first, last
+cdef inline void copy_row(const real* source, Py_ssize_t length, real* to) noexcept nogil:
+    """Copy in pieces; the last one reaches back over numbers that are there already."""
+    cdef Py_ssize_t piece, j
+    if length < PIECE:
+        for j in range(length):
+            to[j] = source[j]
+        return
+    for piece in range(length // PIECE):
+        for j in range(PIECE):
+            to[piece * PIECE + j] = source[piece * PIECE + j]
+    source += length - PIECE
+    to += length - PIECE
+    for j in range(PIECE):
+        to[j] = source[j]
+
+
+cdef void stage(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ssize_t row, real* copies) noexcept nogil:
+    """Rows of x that a slab sees, zeros around: for each channel and kernel column, planes of every stride-th row."""
+    cdef Py_ssize_t c, j, a, t, u, x, y, first, last
     cdef const real* source
-    cdef real* to = planes
+    cdef real* to = copies
     for c in range(s.channels):
-        for a in range(s.stride_h):
-            for b in range(s.stride_w):
+        for j in range(s.kernel_w):
+            x = j * s.dilation_w - s.pad_w               # what the first pixel sees; first..last see the image
+            first = smaller(ceil_div(larger(-x, 0), s.stride_w), s.grad_w)
+            last = larger(smaller(ceil_div(larger(s.width - x, 0), s.stride_w), s.grad_w), first)
+            for a in range(s.stride_h):
                 for t in range(p.rows):
                     y = (row + t) * s.stride_h + a - s.pad_h
-                    source = <const real*>s.source + ((image * s.channels + c) * s.height + y) * s.width
                     if y < 0 or y >= s.height:
-                        for u in range(p.width):
-                            to[u] = 0
-                    elif s.stride_w == 1:
-                        first = smaller(s.pad_w, p.width)    # columns first..last lie inside the image
-                        last = larger(first, smaller(s.width + s.pad_w, p.width))
-                        for u in range(first):
-                            to[u] = 0
-                        for u in range(first, last):
-                            to[u] = source[u - s.pad_w]
-                        for u in range(last, p.width):
+                        for u in range(s.grad_w):
                             to[u] = 0
                     else:
-                        for u in range(p.width):
-                            x = u * s.stride_w + b - s.pad_w
-                            to[u] = source[x] if 0 <= x < s.width else 0
-                    to += p.width
+                        source = <const real*>s.source + ((image * s.channels + c) * s.height + y) * s.width + x
+                        for u in range(first):
+                            to[u] = 0
+                        if s.stride_w == 1:
+                            copy_row(source + first, last - first, to + first)
+                        else:
+                            for u in range(first, last):
+                                to[u] = source[u * s.stride_w]
+                        for u in range(last, s.grad_w):
+                            to[u] = 0
+                    to += s.grad_w
 
 
-cdef void stage_dy(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ssize_t row, Py_ssize_t rows, real* to
-                   ) noexcept nogil:
-    """Rows of dy, with zeros up to the width of x's planes and at the end."""
-    cdef Py_ssize_t o, t, u
-    cdef const real* source
-    for o in range(s.outputs):
-        source = <const real*>s.grad + ((image * s.outputs + o) * s.grad_h + row) * s.grad_w
-        for t in range(rows):
-            for u in range(s.grad_w):
-                to[t * p.width + u] = source[t * s.grad_w + u]
-            for u in range(s.grad_w, p.width):
-                to[t * p.width + u] = 0
-        for u in range(rows * p.width, p.dy):
-            to[u] = 0
-        to += p.dy
+cdef void copy_rest(const real* source, Py_ssize_t count, real* to) noexcept nogil:
+    """The last numbers of a row, and zeros up to a whole step."""
+    cdef Py_ssize_t j
+    for j in range(count):
+        to[j] = source[j]
+    for j in range(count, step_pixels(source)):
+        to[j] = 0
 
 
-cdef void dots_item(const Correlation* s, const Planes* p, Py_ssize_t item, real* x, real* dy, real* sums) noexcept nogil:
+cdef void dots_item(const Correlation* s, const Planes* p, Py_ssize_t item, real* x, real* rest, real* sums) noexcept nogil:
     """One chunk of the slabs of one group; sums (outputs, padded taps, lanes)."""
-    cdef Py_ssize_t group = item // p.chunks, chunk = item % p.chunks, slabs = s.images * p.bands, slab, image, row, rows
-    cdef Py_ssize_t blocks = ceil_div(s.outputs, OUTPUTS), width = lanes(x), ld = p.padded * width, i, o, t, pixels
-    for i in range(s.outputs * ld):
+    cdef Py_ssize_t group = item // p.chunks, chunk = item % p.chunks, slabs = s.images * p.bands, slab, image, row, pixels
+    cdef Py_ssize_t width = step_pixels(x), plane = s.grad_h * s.grad_w, steps, left, i
+    cdef real* rest_dy = rest + p.padded * width
+    cdef const real* dy
+    for i in range(s.outputs * p.padded * width):
         sums[i] = 0
     for slab in range(chunk * slabs // p.chunks, (chunk + 1) * slabs // p.chunks):
         image = slab // p.bands * s.groups + group
         row = slab % p.bands * p.slab_rows
-        rows = smaller(p.slab_rows, s.grad_h - row)
-        pixels = ceil_div(rows * p.width, width) * width
-        stage_x(s, p, image, row, x)
-        stage_dy(s, p, image, row, rows, dy)
-        for i in range(blocks):
-            o = i * s.outputs // blocks
-            for t in range(p.padded // p.per_block):
-                add_block(dy + o * p.dy, p.dy, x, p.off + t * p.per_block, pixels,
-                          sums + o * ld + t * p.per_block * width, ld, (i + 1) * s.outputs // blocks - o)
+        pixels = smaller(p.slab_rows, s.grad_h - row) * s.grad_w
+        stage(s, p, image, row, x)
+        dy = <const real*>s.grad + image * s.outputs * plane + row * s.grad_w
+        steps, left = pixels // width, pixels % width
+        add_blocks(s, p, dy, plane, x, p.off, steps, sums)
+        if left:
+            for i in range(p.padded):
+                copy_rest(x + p.off[i] + pixels - left, left, rest + i * width)
+            for i in range(s.outputs):
+                copy_rest(dy + i * plane + pixels - left, left, rest_dy + i * width)
+            add_blocks(s, p, rest_dy, width, rest, p.off_rest, 1, sums)
 
 
 cdef void add_up(const Correlation* s, const Planes* p, Py_ssize_t group, Py_ssize_t o, const real* sums, Py_ssize_t size
                  ) noexcept nogil:
     """Add the chunks, in order, and then the lanes, for one output."""
-    cdef Py_ssize_t tap, chunk, lane, width = lanes(sums)
+    cdef Py_ssize_t tap, chunk, lane, width = step_pixels(sums)
     cdef const real* source
+    cdef real lanes[STEP_FLOAT]
     cdef real total
     for tap in range(p.taps):
-        total = 0
-        for chunk in range(p.chunks):
-            source = sums + (group * p.chunks + chunk) * size + (o * p.padded + tap) * width
+        source = sums + group * p.chunks * size + (o * p.padded + tap) * width
+        for lane in range(width):
+            lanes[lane] = source[lane]
+        for chunk in range(1, p.chunks):
+            source += size
             for lane in range(width):
-                total += source[lane]
+                lanes[lane] += source[lane]
+        total = 0
+        for lane in range(width):
+            total += lanes[lane]
         (<real*>s.result)[(group * s.outputs + o) * p.taps + tap] = total
 
 
-cdef bint suits_dots(const Correlation* s) noexcept:
-    """Whether the sums are long, and packing few channels would take longer than the arithmetic on few outputs."""
-    return s.channels <= 3 and s.grad_w >= 8 and s.outputs <= 8       # measured
+cdef bint suits_dots(const Correlation* s, const real* model) noexcept:
+    """Whether the outputs are few, and the sums long."""
+    cdef Py_ssize_t sums = s.outputs * s.channels * s.kernel_h * s.kernel_w * step_pixels(model)
+    return s.outputs <= FEW and s.grad_h * s.grad_w >= LEAST and sums <= MOST_SUMS
 
 
 cdef void correlate_dots(Correlation* s, const real* model) except *:
     """Compute the result. The caller has filled in all but the last fields of s."""
     cdef Planes p
-    cdef Py_ssize_t width = lanes(model), tap, c, i, j, at_h, at_w, item, items, r
-    cdef Py_ssize_t reach_h = (s.kernel_h - 1) * s.dilation_h // s.stride_h
-    p.step = s.stride_h * s.stride_w
-    p.width = s.grad_w + (s.kernel_w - 1) * s.dilation_w // s.stride_w
-    p.slab_rows = larger(1, smaller(s.grad_h, PIXELS // p.width))
+    cdef Py_ssize_t width = step_pixels(model), tap, c, i, j, item, items, r
+    p.slab_rows = larger(1, smaller(s.grad_h, PIXELS // s.grad_w))
     p.bands = ceil_div(s.grad_h, p.slab_rows)
     p.slab_rows = ceil_div(s.grad_h, p.bands)
     p.bands = ceil_div(s.grad_h, p.slab_rows)
-    p.rows = p.slab_rows + reach_h
-    p.plane = p.rows * p.width
+    p.rows = p.slab_rows + (s.kernel_h - 1) * s.dilation_h // s.stride_h
+    p.plane = p.rows * s.grad_w
     p.taps = s.channels * s.kernel_h * s.kernel_w
-    p.per_block = LONE if s.outputs == 1 else TAPS
+    p.per_block = lone(model) if s.outputs == 1 else TAPS
     p.padded = ceil_div(p.taps, p.per_block) * p.per_block
-    p.dy = ceil_div(p.slab_rows * p.width, width) * width
     p.chunks = smaller(s.images * p.bands, s.images * s.grad_h * s.grad_w // CHUNK)
     p.chunks = larger(1, smaller(ceil_div(ITEMS, s.groups), p.chunks))
     items = s.groups * p.chunks
     cdef int threads = threads_for(2 * s.images * s.grad_h * s.grad_w * s.groups * s.outputs * p.taps // FLOPS)
-    cdef Py_ssize_t size_x = ceil_div(s.channels * p.step * p.plane, LANES) * LANES + p.width + 2 * LANES
-    cdef Py_ssize_t size_own = ceil_div(size_x + s.outputs * p.dy, LANES) * LANES
+    cdef Py_ssize_t size_x = ceil_div(s.channels * s.kernel_w * s.stride_h * p.plane, width) * width
+    cdef Py_ssize_t size_own = size_x + (p.padded + s.outputs) * width
     cdef Py_ssize_t size_sums = s.outputs * p.padded * width
-    p.off = <Py_ssize_t*>take(p.padded * sizeof(Py_ssize_t))
+    p.off = <Py_ssize_t*>take(2 * p.padded * sizeof(Py_ssize_t))
+    p.off_rest = p.off + p.padded
     cdef real* sums
     try:
         sums = <real*>take((items * size_sums + threads * size_own) * sizeof(real))
@@ -224,15 +251,12 @@ cdef void correlate_dots(Correlation* s, const real* model) except *:
         give(p.off)
         raise
     cdef real* own = sums + items * size_sums
-    for i in range(threads * size_own):          # what is read beyond a plane must be numbers: 0 * NaN would be seen
-        own[i] = 0
     for tap in range(p.padded):
-        c, i, j = tap // (s.kernel_h * s.kernel_w), tap // s.kernel_w % s.kernel_h, tap % s.kernel_w
-        at_h, at_w = i * s.dilation_h, j * s.dilation_w
+        c, i, j = tap // (s.kernel_h * s.kernel_w), tap // s.kernel_w % s.kernel_h * s.dilation_h, tap % s.kernel_w
+        p.off_rest[tap] = tap * width
         p.off[tap] = 0
         if tap < p.taps:                         # the last block is filled up with taps that no one asks for
-            p.off[tap] = ((c * s.stride_h + at_h % s.stride_h) * s.stride_w + at_w % s.stride_w) * p.plane \
-                + at_h // s.stride_h * p.width + at_w // s.stride_w
+            p.off[tap] = ((c * s.kernel_w + j) * s.stride_h + i % s.stride_h) * p.plane + i // s.stride_h * s.grad_w
     with nogil:
         for item in prange(items, num_threads=threads, schedule="dynamic"):
             dots_item(s, &p, item, own + threadid() * size_own, own + threadid() * size_own + size_x,

@@ -20,6 +20,17 @@ cdef extern from *:
         MR_DOUBLE
         NR_DOUBLE
 
+cdef extern from *:
+    """
+    #if defined(__AVX512F__)
+    enum { SQUARE = 16 };
+    #else
+    enum { SQUARE = 8 };
+    #endif
+    """
+    enum:
+        SQUARE           # rows and columns that are transposed at a time, in registers or nearly so
+
 cdef enum:
     WIDE = 4             # a single row takes WIDE * NR columns, to have enough independent sums
     TILE = 12 * 32       # numbers in the largest tile
@@ -56,6 +67,8 @@ cdef inline Py_ssize_t padded_height(Py_ssize_t rows, Py_ssize_t height) noexcep
 
 cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows,
                         real* c, Py_ssize_t ld, bint accumulate) noexcept nogil
+cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
+                    real* to__ki) noexcept nogil
 cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t count, Py_ssize_t width,
                Py_ssize_t depth, real* packed) noexcept nogil
 cdef void copy(Py_ssize_t rows, Py_ssize_t columns, const real* source, Py_ssize_t source_i, Py_ssize_t source_j,

@@ -40,17 +40,6 @@ cdef extern from *:
     #endif
     """
 
-cdef extern from *:
-    """
-    #if defined(__AVX512F__)
-    enum { SQUARE = 16 };
-    #else
-    enum { SQUARE = 8 };
-    #endif
-    """
-    enum:
-        SQUARE           # rows and columns that are transposed at a time, in registers or nearly so
-
 cdef enum:
     TILES = 8            # tiles of B packed side by side,
     MANY_TILES = 32      # and under so many panels of A that they do not fit the L2 cache: A is then read less often
@@ -137,7 +126,16 @@ cdef void multiply_in_place(const real* a, Py_ssize_t step_i, Py_ssize_t step_k,
 
 cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
                     real* to__ki) noexcept nogil:
-    """to[k, i] = a[i, k] for at most SQUARE rows i, square by square, as cards are shuffled.
+    """to[k, i] = a[i, k] for at most SQUARE rows i."""
+    if count == SQUARE:
+        transpose_rows(a__ik, step, SQUARE, depth, width, to__ki)        # loops of known length, in registers
+    else:
+        transpose_rows(a__ik, step, count, depth, width, to__ki)
+
+
+cdef inline void transpose_rows(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
+                                real* to__ki) noexcept nogil:
+    """Square by square, as cards are shuffled.
 
     Cut SQUARE * SQUARE numbers in two halves and interleave them: element 0, first of the second half, 1, ... Each
     such perfect shuffle turns the digits of the position (row, column) by one bit; log2(SQUARE) of them exchange
@@ -162,12 +160,8 @@ cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssi
         if SQUARE == 16:
             shuffle(other, cards)
         for j in range(SQUARE):
-            if count == SQUARE:
-                for i in range(SQUARE):
-                    to__ki[(k + j) * width + i] = done[j * SQUARE + i]
-            else:
-                for i in range(count):
-                    to__ki[(k + j) * width + i] = done[j * SQUARE + i]
+            for i in range(count):
+                to__ki[(k + j) * width + i] = done[j * SQUARE + i]
     for k in range(depth // SQUARE * SQUARE, depth):
         for i in range(count):
             to__ki[k * width + i] = a__ik[i * step + k]

@@ -1,17 +1,19 @@
-"""The weight gradient: the micro-kernel once more, now with the pixels as the terms of its sums.
+"""The weight gradient: a micro-kernel whose sums run over pixels.
 
-    dw[o, (kh, kw, c)] = sum over pixels p of dy[o, p] * x[p shifted by (kh, kw), c]
+    dw[o, (c, kh, kw)] = sum over pixels p of dy[o, p] * x[c, p shifted by (kh, kw)]
 
-A is dy, a panel of outputs stored pixel by pixel. The rows of B belong to pixels: row p begins where pixel p lies in a
-*channels-last* copy of the padded image, and the columns run over what follows it there:
+Each row of a tile is one tap of one channel, its columns are outputs:
 
-      x padded, channels last, C = 3:     p ->  r g b r g b r g b . . .     taps (kh, 0), (kh, 1), (kh, 2)
-                                          p+1 ->      r g b r g b r g b     the same for the next pixel
-                                                    '---- KW*C ----'
+             outputs --->      dy of pixel p: NR outputs side by side, packed from NR planes
+                          .-------------------
+      x[row[0] + at[p]]   |  s s s s s ... s       s[i, j] += x[row[i] + at[p]] * dy[p, j]
+      x[row[1] + at[p]]   |  s s s s s ... s
+      x[row[2] + at[p]]   |  s s s s s ... s       x is never packed: two tables say where a pixel is for each tap
 
-so the KW*C columns of a kernel row are neighbours in memory, tiles are read in place, and stride and dilation are only
-numbers in the two tables: ``off[p] = (oh*stride*PW + ow*stride)*C`` and, where a kernel row begins, ``kh*dilation*PW*C``.
-Where a kernel row is much shorter than a tile (few channels), the columns of all kernel rows are packed side by side.
+      at[p]  = oh*stride*W + ow*stride                       where the window of pixel p begins
+      row[i] = c*plane + kh*dilation*W + kw*dilation         where tap i is in a window
+
+Without padding x is read where it lies; with padding from a copy with zeros around. Only dy is packed.
 
 The sum over all pixels is cut into slabs, and these into a fixed number of chunks: so few channels can keep several
 threads busy, and the order of the sum is the same for any number of threads.
@@ -21,210 +23,276 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
-from .gemm cimport KC, TILE, ceil_div, multiply_tile, pack, padded_height, tile_columns, tile_rows
+from .gemm cimport SQUARE, TILE, ceil_div, pack, panel_height, tile_columns, tile_rows, transpose
 from .scratch cimport give, take
-from .sweep cimport Segment, pack_pixels
 from .threads cimport threads_for
 
 cnp.import_array()
 
+# The tile of gemm.pyx, and where the compiler makes good code of it a narrower one, for few outputs.
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #undef CYTHON_INLINE
+    #define CYTHON_INLINE inline __attribute__((always_inline))
+    #endif
+    #if defined(__AVX512F__)
+    enum { NARROW_FLOAT = 16, NARROW_DOUBLE = 16, NARROW_ROWS = 8 };
+    #elif defined(__AVX2__)
+    enum { NARROW_FLOAT = 16, NARROW_DOUBLE = 0, NARROW_ROWS = 6 };
+    #else
+    enum { NARROW_FLOAT = 0, NARROW_DOUBLE = 0, NARROW_ROWS = 0 };
+    #endif
+    """
+    enum:
+        NARROW_FLOAT
+        NARROW_DOUBLE
+        NARROW_ROWS
+
 cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
-    STAGED = 1 << 16         # numbers in the staged planes of a slab: they fit the L2 cache
-    PIXELS = 1024            # most pixels of a slab
-    BLOCK = 64               # most channels of an item
+    PIXELS = 400             # most pixels of a slab, if a row is not longer
+    SUMS = 1 << 18           # numbers summed by an item: about what fits the L2 cache
     ITEMS = 8                # items to cut the work into, if it is large enough
-    SEGMENTS = 32            # most runs in a tile
+    CHUNK = 1024             # least pixels of an item
 
 
-cdef void stage(Correlation* s, Py_ssize_t group, Py_ssize_t channel, Py_ssize_t channels, Py_ssize_t image,
-                Py_ssize_t images, Py_ssize_t row, real* planes) noexcept nogil:
-    """The rows that a slab sees, with zeros around, channels last."""
-    cdef Py_ssize_t n, t, y, i, first, last
+cdef inline Py_ssize_t narrow(const real* _) noexcept nogil:
+    return NARROW_FLOAT if real is float else NARROW_DOUBLE
+
+
+cdef inline void micro(const real* x, const Py_ssize_t* row, const Py_ssize_t* at, Py_ssize_t depth, const real* dy__pj,
+                       real* sums__ij, Py_ssize_t ld, bint accumulate, real* c, int rows, int nr) noexcept nogil:
+    """sums[i, j] = sum over p of x[row[i] + at[p]] * dy[p, j]; `rows` and `nr` are constants at each call."""
+    cdef Py_ssize_t p
+    cdef int i, j
+    if accumulate:
+        for i in range(rows):
+            for j in range(nr):
+                c[i * nr + j] = sums__ij[i * ld + j]
+    else:
+        for i in range(rows * nr):
+            c[i] = 0
+    for p in range(depth):
+        for i in range(rows):
+            for j in range(nr):
+                c[i * nr + j] += x[row[i] + at[p]] * dy__pj[p * nr + j]
+    for i in range(rows):
+        for j in range(nr):
+            sums__ij[i * ld + j] = c[i * nr + j]
+
+
+cdef void add_tile(const real* x, const Py_ssize_t* row, const Py_ssize_t* at, Py_ssize_t depth, const real* dy,
+                   real* sums, Py_ssize_t ld, bint accumulate, Py_ssize_t rows) noexcept nogil:
+    """The micro-kernel for so many rows of NR columns."""
+    cdef int nr = tile_columns(x)
+    cdef Py_ssize_t most = tile_rows(x)          # a constant: branches beyond it cost nothing
+    cdef real c[TILE]
+    if rows == 2:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 2, nr)
+    elif rows == 3 and most >= 3:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 3, nr)
+    elif rows == 4 and most >= 4:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 4, nr)
+    elif rows == 5 and most >= 5:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 5, nr)
+    elif rows == 6 and most >= 6:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 6, nr)
+    elif rows == 7 and most >= 7:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 7, nr)
+    elif rows == 8 and most >= 8:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 8, nr)
+    elif rows == 9 and most >= 9:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 9, nr)
+    elif rows == 10 and most >= 10:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 10, nr)
+    elif rows == 11 and most >= 11:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 11, nr)
+    elif rows == 12 and most >= 12:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 12, nr)
+
+
+cdef void add_narrow_tile(const real* x, const Py_ssize_t* row, const Py_ssize_t* at, Py_ssize_t depth, const real* dy,
+                          real* sums, Py_ssize_t ld, bint accumulate, Py_ssize_t rows) noexcept nogil:
+    cdef int nr = narrow(x)
+    cdef real c[TILE]
+    if rows == 2 and NARROW_ROWS >= 2:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 2, nr)
+    elif rows == 3 and NARROW_ROWS >= 3:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 3, nr)
+    elif rows == 4 and NARROW_ROWS >= 4:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 4, nr)
+    elif rows == 5 and NARROW_ROWS >= 5:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 5, nr)
+    elif rows == 6 and NARROW_ROWS >= 6:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 6, nr)
+    elif rows == 7 and NARROW_ROWS >= 7:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 7, nr)
+    elif rows == 8 and NARROW_ROWS >= 8:
+        micro(x, row, at, depth, dy, sums, ld, accumulate, c, 8, nr)
+
+
+cdef void stage(Correlation* s, const real* x, Py_ssize_t channels, Py_ssize_t row, Py_ssize_t rows, real* to
+                ) noexcept nogil:
+    """What output rows row..row+rows of an image see, with zeros around, for some channels."""
+    cdef Py_ssize_t c, t, u, y, first, last
     cdef const real* source
-    cdef real* to
-    first = smaller(s.pad_w, s.staged_width)             # columns first..last lie inside the image
-    last = larger(smaller(s.width + s.pad_w, s.staged_width), first)
-    for n in range(images):
-        source = <const real*>s.source + (((image + n) * s.groups + group) * s.channels + channel) * s.height * s.width
-        for t in range(s.staged_rows):
-            to = planes + (n * s.staged_rows + t) * s.staged_width * channels
+    first = smaller(s.pad_w, s.x_width)                  # columns first..last lie inside the image
+    last = larger(smaller(s.width + s.pad_w, s.x_width), first)
+    for c in range(channels):
+        for t in range((rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1):
             y = row * s.stride_h + t - s.pad_h
             if y < 0 or y >= s.height:
-                for i in range(s.staged_width * channels):
-                    to[i] = 0
+                for u in range(s.x_width):
+                    to[t * s.x_width + u] = 0
                 continue
-            for i in range(first * channels):
-                to[i] = 0
-            pack(source + y * s.width + first - s.pad_w, s.height * s.width, 1, channels, channels, last - first,
-                 to + first * channels)
-            for i in range(last * channels, s.staged_width * channels):
-                to[i] = 0
+            source = x + (c * s.height + y) * s.width - s.pad_w
+            for u in range(first):
+                to[t * s.x_width + u] = 0
+            for u in range(first, last):
+                to[t * s.x_width + u] = source[u]
+            for u in range(last, s.x_width):
+                to[t * s.x_width + u] = 0
+        to += s.x_plane
 
 
 cdef void pack_grad(Correlation* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row,
-                    Py_ssize_t rows, real* panels) noexcept nogil:
-    """dy of a slab as panels of outputs, pixel by pixel."""
-    cdef Py_ssize_t o, n, count, width, pixels = rows * s.grad_w, plane = s.grad_h * s.grad_w
-    for o in range(ceil_div(s.outputs, s.panel)):
-        count = smaller(s.panel, s.outputs - o * s.panel)
-        width = padded_height(count, 2)
-        for n in range(images):
-            pack(<const real*>s.grad + (((image + n) * s.groups + group) * s.outputs + o * s.panel) * plane
-                 + row * s.grad_w, plane, 1, count, width, pixels,
-                 panels + o * s.panel * images * pixels + n * pixels * width)
+                    Py_ssize_t rows, Py_ssize_t o, real* tile) noexcept nogil:
+    """dy of a slab for the outputs from o on, pixel by pixel."""
+    cdef Py_ssize_t n, pixels = rows * s.grad_w, plane = s.grad_h * s.grad_w
+    for n in range(images):
+        pack(<const real*>s.grad + (((image + n) * s.groups + group) * s.outputs + o) * plane + row * s.grad_w, plane, 1,
+             smaller(s.lanes, s.outputs - o), s.lanes, pixels, tile + n * pixels * s.lanes)
 
 
-cdef Py_ssize_t find_runs(Correlation* s, const Py_ssize_t* runs, Py_ssize_t first, Py_ssize_t count, Segment* segments
-                          ) noexcept nogil:
-    """Columns first..first+count, packed without gaps, as pieces of runs; returns how many."""
-    cdef Py_ssize_t run = first // s.run, at = first % s.run, done = 0, found = 0
-    while done < count:
-        segments[found].first = done
-        segments[found].length = smaller(count - done, s.run - at)
-        segments[found].source = runs[run] + at
-        done += segments[found].length
-        found += 1
-        run += 1
-        at = 0
-    return found
+cdef void collect(Correlation* s, Py_ssize_t group, Py_ssize_t block, Py_ssize_t i, Py_ssize_t o, Py_ssize_t outputs,
+                  real* sums, Py_ssize_t size_sums) noexcept nogil:
+    """Add the chunks, in order, and turn (taps, outputs) into (outputs, taps): taps from i on, outputs from o on."""
+    cdef Py_ssize_t taps = s.kernel_h * s.kernel_w, first = block * s.channels // s.blocks * taps
+    cdef Py_ssize_t count = smaller((block + 1) * s.channels // s.blocks * taps - first - i, SQUARE), chunk, j
+    cdef const real* other
+    if count <= 0:
+        return
+    sums += i * s.ld
+    for chunk in range(1, s.chunks):
+        other = sums + chunk * size_sums
+        for j in range(count * s.ld):
+            sums[j] += other[j]
+    transpose(<const real*>sums + o, s.ld, count, outputs, s.channels * taps,
+              <real*>s.result + (group * s.outputs + o) * s.channels * taps + first + i)
 
 
-cdef void correlate_slab(Correlation* s, Py_ssize_t pixels, const real* panels, const real* planes,
-                         const Py_ssize_t* off, const Py_ssize_t* off_packed, const Py_ssize_t* runs, real* packed,
-                         real* sums, bint accumulate) noexcept nogil:
-    """Add the terms of a slab to the sums (outputs, tiles * NR)."""
-    cdef Py_ssize_t nr = tile_columns(planes), ld = s.tiles * nr, k, kc, depth, tile, o, count, width, found
-    cdef const real* x
-    cdef const Py_ssize_t* rows
-    cdef Segment segments[SEGMENTS]
-    for kc in range(ceil_div(pixels, KC)):
-        k = kc * KC
-        depth = smaller(KC, pixels - k)
-        for tile in range(s.tiles):
-            if s.packed:
-                count = smaller(nr, s.run * s.run_count - tile * nr)
-                found = find_runs(s, runs, tile * nr, count, segments)
-                pack_pixels(planes, off + k, depth, segments, found, packed)
-                x, rows = packed, off_packed
-            else:
-                x = planes + runs[tile * nr // s.run_columns] + tile * nr % s.run_columns
-                rows = off + k
-            for o in range(ceil_div(s.outputs, s.panel)):
-                count = smaller(s.panel, s.outputs - o * s.panel)
-                width = padded_height(count, 2)
-                multiply_tile(panels + o * s.panel * pixels + k * width, x, rows, depth, width,
-                              sums + o * s.panel * ld + tile * nr, ld, accumulate or k > 0)
-
-
-cdef void correlate_item(Correlation* s, Py_ssize_t item, const Py_ssize_t* off, const Py_ssize_t* off_packed,
-                         const Py_ssize_t* runs, real* planes, real* panels, real* packed, real* sums) noexcept nogil:
+cdef void correlate_item(Correlation* s, Py_ssize_t item, const Py_ssize_t* at, const Py_ssize_t* row_at, real* planes,
+                         real* tile, real* sums) noexcept nogil:
     """One chunk of the slabs, for one block of channels."""
-    cdef Py_ssize_t blocks = s.channels // s.block, bands = ceil_div(s.grad_h, s.slab_rows), slab, image, images, row, rows
-    cdef Py_ssize_t slabs = ceil_div(s.images, s.slab_images) * bands, chunk = item % s.chunks, start
-    cdef Py_ssize_t block = item // s.chunks % blocks, group = item // s.chunks // blocks
-    start = chunk * slabs // s.chunks
+    cdef Py_ssize_t bands = ceil_div(s.grad_h, s.slab_rows), slabs = ceil_div(s.images, s.slab_images) * bands
+    cdef Py_ssize_t chunk = item % s.chunks, block = item // s.chunks % s.blocks, group = item // s.chunks // s.blocks
+    cdef Py_ssize_t first = block * s.channels // s.blocks, channels = (block + 1) * s.channels // s.blocks - first
+    cdef Py_ssize_t terms = channels * s.kernel_h * s.kernel_w, panels = ceil_div(terms, s.panel)
+    cdef Py_ssize_t start = chunk * slabs // s.chunks, slab, image, images, row, rows, n
+    cdef Py_ssize_t column, o, panel, i, count
+    cdef Py_ssize_t twice[2]
+    cdef const Py_ssize_t* taps
+    cdef const real* x
     for slab in range(start, (chunk + 1) * slabs // s.chunks):
         image = slab // bands * s.slab_images
         images = smaller(s.slab_images, s.images - image)
         row = slab % bands * s.slab_rows
         rows = smaller(s.slab_rows, s.grad_h - row)
-        stage(s, group, block * s.block, s.block, image, images, row, planes)
-        pack_grad(s, group, image, images, row, rows, panels)
-        correlate_slab(s, images * rows * s.grad_w, panels, planes, off, off_packed, runs, packed, sums, slab > start)
-
-
-cdef void collect(Correlation* s, Py_ssize_t group, Py_ssize_t o, const real* sums, Py_ssize_t size_sums) noexcept nogil:
-    """Add the chunks, in order, and bring (kh, kw, c) into the order (c, kh, kw), for one output."""
-    cdef Py_ssize_t blocks = s.channels // s.block, taps = s.kernel_h * s.kernel_w, block, tap, c, chunk, column
-    cdef Py_ssize_t per_run = taps // s.run_count
-    cdef const real* source
-    cdef real* to
-    cdef real total
-    for block in range(blocks):
-        source = sums + (group * blocks + block) * s.chunks * size_sums + o * s.tiles * tile_columns(sums)
-        to = <real*>s.result + ((group * s.outputs + o) * s.channels + block * s.block) * taps
-        for tap in range(taps):
-            column = tap // per_run * s.run_columns + tap % per_run * s.block
-            for c in range(s.block):
-                total = source[column + c]
-                for chunk in range(1, s.chunks):
-                    total += source[chunk * size_sums + column + c]
-                to[c * taps + tap] = total
+        x = <const real*>s.source + ((image * s.groups + group) * s.channels + first) * s.height * s.width
+        if s.staged:
+            for n in range(images):
+                stage(s, x + n * s.groups * s.channels * s.height * s.width, channels, row, rows, planes + n * s.x_image)
+            x = planes
+        else:
+            x += row * s.stride_h * s.x_width
+        for column in range(s.ld // s.lanes):
+            o = column * s.lanes
+            pack_grad(s, group, image, images, row, rows, o, tile)
+            for panel in range(panels):
+                i = panel * s.panel
+                count = smaller(s.panel, terms - i)
+                taps = row_at + i
+                if count == 1:                   # the micro-kernel wants two rows
+                    twice[0] = twice[1] = row_at[i]
+                    taps, count = twice, 2
+                if s.lanes == tile_columns(x):
+                    add_tile(x, taps, at, images * rows * s.grad_w, tile, sums + i * s.ld + o, s.ld,
+                             slab > start, count)
+                else:
+                    add_narrow_tile(x, taps, at, images * rows * s.grad_w, tile, sums + i * s.ld + o, s.ld,
+                                    slab > start, count)
+    if s.chunks == 1:
+        for column in range(ceil_div(s.outputs, SQUARE)):
+            o = column * SQUARE
+            for i in range(ceil_div(terms, SQUARE)):
+                collect(s, group, block, i * SQUARE, o, smaller(SQUARE, s.outputs - o), sums, 0)
 
 
 cdef void cut(Correlation* s, const real* model) noexcept:
     """Decide how the work is cut into items; by its sizes alone, never by the number of threads."""
-    cdef Py_ssize_t nr = tile_columns(model), slabs, columns, tiles_packed, tiles_in_place, per_row
-    cdef Py_ssize_t room = STAGED * sizeof(float) // sizeof(real)
-    s.block = s.channels
-    while s.block > BLOCK and s.block % 2 == 0:
-        s.block //= 2
-    s.staged_width = (s.grad_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1
-    per_row = s.staged_width * s.block
-    s.slab_rows = larger(1, smaller(PIXELS // s.grad_w,
-                                    (room // per_row - (s.kernel_h - 1) * s.dilation_h) // s.stride_h))
-    s.slab_images = 1
-    if s.slab_rows >= s.grad_h:
-        s.slab_images = larger(1, smaller(s.images, s.slab_rows // s.grad_h))
-        s.slab_rows = s.grad_h
+    cdef Py_ssize_t nr = tile_columns(model), most = narrow(model), taps = s.kernel_h * s.kernel_w, slabs, stages
+    s.lanes = nr
+    if most and ceil_div(s.outputs, most) * most < ceil_div(s.outputs, nr) * nr:
+        s.lanes = most
+    s.ld = ceil_div(s.outputs, s.lanes) * s.lanes
+    s.blocks = ceil_div(s.channels * taps * s.ld, SUMS)
+    s.blocks = smaller(s.blocks + s.blocks % 2 if s.blocks > 1 else 1, s.channels)     # even: two threads are common
+    s.slab_rows = larger(1, smaller(PIXELS // s.grad_w, s.grad_h))
     s.slab_rows = ceil_div(s.grad_h, ceil_div(s.grad_h, s.slab_rows))
-    s.staged_rows = (s.slab_rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1
+    s.slab_images = 1
+    if s.slab_rows == s.grad_h:
+        s.slab_images = larger(1, smaller(s.images, PIXELS // (s.grad_h * s.grad_w)))
+    s.slab_images = ceil_div(s.images, ceil_div(s.images, s.slab_images))
     slabs = ceil_div(s.images, s.slab_images) * ceil_div(s.grad_h, s.slab_rows)
-    s.chunks = ceil_div(ITEMS, s.groups * (s.channels // s.block))
-    s.chunks = larger(1, smaller(s.chunks, smaller(slabs, s.images * s.grad_h * s.grad_w // PIXELS)))
-    s.panel = larger(2, ceil_div(s.outputs, ceil_div(s.outputs, tile_rows(model))))
-    # Columns that follow each other in memory: a whole kernel row, or with a dilation the channels of one tap.
-    s.run = s.block * (s.kernel_w if s.dilation_w == 1 else 1)
-    s.run_count = s.kernel_h * s.kernel_w * s.block // s.run
-    tiles_packed = ceil_div(s.run * s.run_count, nr)
-    tiles_in_place = ceil_div(s.run, nr) * s.run_count
-    s.packed = tiles_packed * (s.outputs + 8) < tiles_in_place * s.outputs     # packing costs about 8 more outputs
-    s.tiles = tiles_packed if s.packed else tiles_in_place
-    s.run_columns = s.run if s.packed else ceil_div(s.run, nr) * nr
+    s.chunks = smaller(ceil_div(ITEMS, s.groups * s.blocks), s.images * s.grad_h * s.grad_w // CHUNK)
+    s.chunks = larger(1, smaller(s.chunks, slabs))
+    s.staged = s.pad_h > 0 or s.pad_w > 0
+    s.x_width, s.x_plane, s.x_image = s.width, s.height * s.width, s.groups * s.channels * s.height * s.width
+    if s.staged:
+        s.x_width = (s.grad_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1
+        s.x_plane = s.x_width * ((s.slab_rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1)
+        s.x_image = ceil_div(s.channels, s.blocks) * s.x_plane
+    stages = ceil_div(s.channels, s.blocks) * taps
+    if s.lanes == nr:
+        s.panel = larger(panel_height(stages, model), 2)
+    else:
+        s.panel = larger(ceil_div(stages, ceil_div(stages, NARROW_ROWS)), 2)
 
 
 cdef void correlate(Correlation* s, const real* model) except *:
     """Compute the result. The caller has filled in all but the last fields of s."""
     cut(s, model)
-    cdef Py_ssize_t nr = tile_columns(model), blocks = s.channels // s.block, items = s.groups * blocks * s.chunks
-    cdef Py_ssize_t pixels = s.slab_images * s.slab_rows * s.grad_w, n, t, u, r, item
-    cdef Py_ssize_t flops = 2 * s.images * s.grad_h * s.grad_w * s.groups * s.outputs * s.run * s.run_count * blocks
-    cdef int threads = threads_for(flops // FLOPS)
-    cdef Py_ssize_t size_planes = s.slab_images * s.staged_rows * s.staged_width * s.block + 2 * nr
-    cdef Py_ssize_t size_panels = (s.outputs + 1) * pixels
-    cdef Py_ssize_t size_own = size_planes + size_panels + KC * nr + 2 * nr
-    cdef Py_ssize_t size_sums = (s.outputs + 1) * s.tiles * nr
-    cdef Py_ssize_t* tables = <Py_ssize_t*>take((pixels + KC + s.run_count) * sizeof(Py_ssize_t))
-    cdef Py_ssize_t* off_packed = tables + pixels
-    cdef Py_ssize_t* runs = off_packed + KC
+    cdef Py_ssize_t items = s.groups * s.blocks * s.chunks, taps = s.kernel_h * s.kernel_w
+    cdef Py_ssize_t pixels = s.slab_images * s.slab_rows * s.grad_w, rows = ceil_div(s.channels, s.blocks) * taps
+    cdef Py_ssize_t pieces = ceil_div(rows, SQUARE), n, t, u, r, c, item
+    cdef int threads = threads_for(2 * s.images * s.grad_h * s.grad_w * s.groups * s.ld * s.channels * taps // FLOPS)
+    cdef Py_ssize_t size_planes = ceil_div(s.slab_images * s.x_image, s.lanes) * s.lanes if s.staged else 0
+    cdef Py_ssize_t size_own = size_planes + pixels * s.lanes, size_sums = (rows + 1) * s.ld
+    cdef Py_ssize_t kept = items if s.chunks > 1 else threads        # how many sums are kept
+    cdef Py_ssize_t* at = <Py_ssize_t*>take((pixels + rows) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t* row_at = at + pixels
     cdef real* sums
     try:
-        sums = <real*>take((items * size_sums + threads * size_own) * sizeof(real))
+        sums = <real*>take((kept * size_sums + threads * size_own) * sizeof(real))
     except MemoryError:
-        give(tables)
+        give(at)
         raise
-    cdef real* own = sums + items * size_sums
+    cdef real* own = sums + kept * size_sums
     for n in range(s.slab_images):
         for t in range(s.slab_rows):
             for u in range(s.grad_w):
-                tables[(n * s.slab_rows + t) * s.grad_w + u] = \
-                    ((n * s.staged_rows + t * s.stride_h) * s.staged_width + u * s.stride_w) * s.block
-    for t in range(KC):
-        off_packed[t] = t * nr
-    for n in range(threads):     # columns that nothing is packed into are multiplied too: old denormal numbers are slow
-        for t in range(KC * nr):
-            own[n * size_own + size_planes + size_panels + t] = 0
-    for r in range(s.run_count):
-        t = r // (s.run_count // s.kernel_h) * s.dilation_h
-        u = r % (s.run_count // s.kernel_h) * s.dilation_w
-        runs[r] = (t * s.staged_width + u) * s.block
+                at[(n * s.slab_rows + t) * s.grad_w + u] = n * s.x_image + t * s.stride_h * s.x_width + u * s.stride_w
+    for r in range(rows):
+        c, t, u = r // taps, r // s.kernel_w % s.kernel_h, r % s.kernel_w
+        row_at[r] = c * s.x_plane + t * s.dilation_h * s.x_width + u * s.dilation_w
     with nogil:
         for item in prange(items, num_threads=threads, schedule="dynamic"):
-            correlate_item(s, item, tables, off_packed, runs, own + threadid() * size_own,
-                           own + threadid() * size_own + size_planes,
-                           own + threadid() * size_own + size_planes + size_panels, sums + item * size_sums)
-        for r in prange(s.groups * s.outputs, num_threads=threads, schedule="static"):
-            collect(s, r // s.outputs, r % s.outputs, <const real*>sums, size_sums)
+            correlate_item(s, item, at, row_at, own + threadid() * size_own, own + threadid() * size_own + size_planes,
+                           sums + (item if s.chunks > 1 else threadid()) * size_sums)
+        if s.chunks > 1:
+            for r in prange(s.groups * s.blocks * pieces, num_threads=threads, schedule="static"):
+                collect(s, r // pieces // s.blocks, r // pieces % s.blocks, r % pieces * SQUARE, 0, s.outputs,
+                        sums + r // pieces * s.chunks * size_sums, size_sums)
     give(sums)
-    give(tables)
+    give(at)

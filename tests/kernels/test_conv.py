@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kernel_layouts import arrays, assert_sums_close, dtypes
 
 from minidl._kernels import kernels, set_num_threads
+from minidl.backends.reference import ReferenceBackend
 from minidl.errors import DTypeError, MinidlError
 
 
@@ -97,6 +98,8 @@ LARGE = [
     ((2, 256, 28, 28), (64, 256, 1, 1), 1, 0, 1, 1),
     ((2, 64, 28, 28), (128, 64, 1, 1), 2, 0, 1, 1),
     ((1, 3, 90, 90), (64, 3, 7, 7), 2, 3, 1, 1),
+    ((64, 3, 30, 30), (32, 3, 3, 3), 1, 0, 1, 1),
+    ((3, 256, 14, 14), (200, 256, 3, 3), 1, 1, 1, 1),
 ]
 
 
@@ -178,9 +181,51 @@ def test_no_channels_make_sums_of_nothing():
     assert dw.shape == (3, 0, 3, 3)
 
 
-def test_nan_stays_in_the_windows_that_see_it():
-    x = np.zeros((1, 1, 9, 40), np.float32)
-    x[0, 0, 4, 20] = np.nan
-    y = kernels.conv.conv2d(x, np.ones((3, 1, 3, 3), np.float32), None, (1, 1), (1, 1), (1, 1), 1)
-    assert np.isnan(y[0, :, 3:6, 19:22]).all()
-    assert np.isnan(y).sum() == 3 * 9
+# One shape for each road through the kernels: (N, C, H, W), (O, C/groups, KH, KW), stride, padding, dilation, groups.
+ROADS = [
+    ((2, 1, 9, 40), (3, 1, 3, 3), 1, 1, 1, 1),  # few outputs, pixels left over
+    ((2, 1, 28, 28), (6, 1, 5, 5), 1, 0, 1, 1),
+    ((2, 4, 21, 21), (8, 4, 3, 3), 2, 1, 1, 1),
+    ((1, 8, 9, 9), (8, 1, 3, 3), 1, 1, 1, 8),  # one output
+    ((2, 6, 12, 12), (16, 6, 5, 5), 1, 0, 1, 1),  # a narrow tile
+    ((2, 3, 10, 10), (32, 3, 3, 3), 1, 0, 1, 1),
+    ((2, 32, 15, 15), (64, 32, 3, 3), 1, 0, 1, 1),
+    ((1, 4, 13, 13), (40, 2, 3, 3), 1, 2, 2, 2),
+    ((1, 40, 5, 5), (9, 40, 1, 1), 1, 0, 1, 1),
+    ((1, 300, 8, 8), (20, 300, 3, 3), 1, 1, 1, 1),  # long sums
+]
+
+
+@pytest.mark.parametrize("case", ROADS, ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_reach_what_depends_on_them_and_nothing_else(case, dtype, value):
+    x_shape, weight_shape, stride, padding, dilation, groups = case
+    options = (stride, stride), (padding, padding), (dilation, dilation), groups
+    rng = np.random.default_rng(0)
+    reference = ReferenceBackend()
+    x, weight = rng.standard_normal(x_shape).astype(dtype), rng.standard_normal(weight_shape).astype(dtype)
+    grad = rng.standard_normal(reference.conv2d(x, weight, None, *options).shape).astype(dtype)
+    kinds = lambda a: np.where(np.isnan(a), 2, np.where(np.isinf(a), np.sign(a), 0))  # noqa: E731
+    for place in (0.0, 0.3, 0.5, 1.0):  # first and last element, and between
+
+        def spoiled(a, place=place):
+            a = a.copy()
+            a.flat[round(place * (a.size - 1))] = value
+            return a
+
+        calls = {
+            "conv2d": [(spoiled(x), weight, None), (x, spoiled(weight), None)],
+            "conv2d_input_grad": [(spoiled(grad), weight, x_shape[2:])],
+            "conv2d_weight_grad": [(spoiled(grad), x, weight_shape[2:]), (grad, spoiled(x), weight_shape[2:])],
+        }
+        with np.errstate(invalid="ignore"):
+            for name, drawn in calls.items():
+                for call in drawn:
+                    expected = kinds(getattr(reference, name)(*call, *options))
+                    np.testing.assert_array_equal(kinds(getattr(kernels.conv, name)(*call, *options)), expected)
+            # The input gradient multiplies the zeros around dy by the kernel, too: here a pixel may see more.
+            ours = kinds(kernels.conv.conv2d_input_grad(grad, spoiled(weight), x_shape[2:], *options)) != 0
+            theirs = kinds(reference.conv2d_input_grad(grad, spoiled(weight), x_shape[2:], *options)) != 0
+            assert (ours | ~theirs).all()
+            assert (ours.any(axis=(2, 3)) == theirs.any(axis=(2, 3))).all()
