@@ -41,6 +41,8 @@ def test_its_pictures_are_where_they_were_asked_for(finished):
     folder, _ = finished
     assert check_figures(folder / "out") == PICTURES
     assert not (folder / "figures").exists()
+    for page in ("convolution.html", "graph.html"):
+        assert "</html>" in (folder / "out" / page).read_text()
 
 
 def test_its_weights_can_be_loaded(finished):
