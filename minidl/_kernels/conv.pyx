@@ -1,6 +1,8 @@
 """The convolution family: conv2d, its input gradient (also the transposed convolution), its weight gradient.
 
-The first two are sweeps (sweep.pyx); here is what each of them sweeps over. The weight gradient is in wgrad.pyx.
+The first two are sweeps (sweep.pyx); here is what each of them sweeps over. Where a kernel is 3x3 and moves by single
+pixels, Winograd's way (winograd.pyx) takes a quarter of the multiplications: it is tried first.
+The weight gradient is in wgrad.pyx.
 """
 
 cimport numpy as cnp
@@ -11,6 +13,7 @@ from .gemm cimport LARGEST, ceil_div
 from .scratch cimport give, take
 from .sweep cimport Phase, Sweep, Tap, sweep
 from .wgrad cimport Correlation, correlate
+from .winograd cimport Winograd, convolve, suits
 
 from minidl.backends.geometry import conv_output_size
 from minidl.errors import DTypeError, OptionError, ShapeError
@@ -72,6 +75,29 @@ cdef void run(Sweep* s, int typenum) except *:
         sweep(s, <const double*>NULL)
 
 
+cdef bint minimal(Options* p, Py_ssize_t images, cnp.ndarray source, cnp.ndarray weight__ochw, void* bias,
+                  cnp.ndarray result, bint gradient) except -1:
+    """Try Winograd's way (winograd.pyx). Returns whether it suits these sizes and gave finite numbers."""
+    cdef Winograd s
+    if (p.kh != 3 or p.kw != 3 or p.groups != 1 or p.stride_h != 1 or p.stride_w != 1 or p.dilation_h != 1
+            or p.dilation_w != 1):
+        return False
+    s.images, s.flipped = images, gradient
+    s.x.data, s.result = cnp.PyArray_DATA(source), cnp.PyArray_DATA(result)
+    s.weight, s.bias = cnp.PyArray_DATA(weight__ochw), bias
+    if gradient:
+        s.x.channels, s.x.height, s.x.width, s.outputs, s.rows, s.columns = p.o, p.oh, p.ow, p.c, p.h, p.w
+        s.x.top, s.x.left = p.pad_h - 2, p.pad_w - 2
+        s.weight_output, s.weight_channel = 9, 9 * p.c
+    else:
+        s.x.channels, s.x.height, s.x.width, s.outputs, s.rows, s.columns = p.c, p.h, p.w, p.o, p.oh, p.ow
+        s.x.top, s.x.left = -p.pad_h, -p.pad_w
+        s.weight_output, s.weight_channel = 9 * p.c, 9
+    if cnp.PyArray_TYPE(source) == cnp.NPY_FLOAT:
+        return suits(&s, <const float*>NULL) and convolve(&s, <const float*>NULL)
+    return suits(&s, <const double*>NULL) and convolve(&s, <const double*>NULL)
+
+
 def conv2d(x, weight, bias, stride, padding, dilation, groups):
     """(N, C, H, W), (O, C/groups, KH, KW), (O,) or None -> (N, O, OH, OW)."""
     cdef cnp.ndarray x__nchw = first(x, 4, "conv2d"), weight__ochw = second(weight, x__nchw, "conv2d"), bias__o = None
@@ -87,6 +113,8 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
         return y__nohw
     if p.c == 0:                 # sums of nothing
         y__nohw[...] = 0 if bias is None else bias__o.reshape(-1, 1, 1)
+        return y__nohw
+    if minimal(&p, shape[0], x__nchw, weight__ochw, bias_data, y__nohw, False):
         return y__nohw
     cdef Tap* taps = <Tap*>take(p.kh * p.kw * sizeof(Tap))
     cdef Phase phase
@@ -148,6 +176,8 @@ def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, group
         return dx__nchw
     if p.o == 0:                 # sums of nothing
         dx__nchw[...] = 0
+        return dx__nchw
+    if minimal(&p, shape[0], grad__nohw, weight__ochw, NULL, dx__nchw, True):
         return dx__nchw
     cdef Py_ssize_t count = p.stride_h * p.stride_w, a, b, i, j, at_h, at_w, low_h, low_w, high_h, high_w, used = 0
     # Pixel (a + s*t, b + s*u) of dx gets w[i, j] * grad[t + e_h, u + e_w] where e = (a + pad - i*dilation) / stride is whole.

@@ -67,6 +67,8 @@ cdef inline Py_ssize_t padded_height(Py_ssize_t rows, Py_ssize_t height) noexcep
 
 cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows,
                         real* c, Py_ssize_t ld, bint accumulate) noexcept nogil
+cdef void multiply_in_place(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
+                            Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld, bint accumulate) noexcept nogil
 cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
                     real* to__ki) noexcept nogil
 cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t count, Py_ssize_t width,
