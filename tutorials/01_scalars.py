@@ -8,7 +8,7 @@
 # **Afterwards** you can compute a gradient by hand on a graph, say why gradients are *added* where a number is used
 # twice, explain why the order of the backward walk matters, and train a neuron with an engine you wrote yourself.
 #
-# **Time**: smoke 2 s, default 3 s, full 6 s. **Data**: none.
+# **Time**: smoke 2 s, default 2 s, full 4 s. **Data**: none.
 
 # %%
 import math
@@ -131,9 +131,9 @@ for doublings in (1, 2, 5, 10, chapter.pick(smoke=12, default=16, full=20)):
 # the universe has atoms.
 #
 # The cure: **do not pass on until everything has arrived.** A number that waits until *all* who used it have reported
-# its share can pass on the total, once. Then each edge of the graph is walked exactly once, and the cost of all
-# derivatives together is about that of the forward computation. That one idea is *reverse-mode differentiation*, or
-# backpropagation.
+# its share can pass on the total, once. Then each edge of the graph is walked exactly once, and all derivatives
+# together cost a small multiple of the forward computation, however many there are. That one idea is *reverse-mode
+# differentiation*, or backpropagation.
 #
 # What we need is an order in which each number comes after all that were computed from it: the reverse of a
 # **topological order** (parents first). We find it with a stack of our own, as Python's recursion stops at a depth of
@@ -164,8 +164,8 @@ print("backward:   ", " ".join(names[node] for node in reversed(topological_orde
 # %% [markdown]
 # ## The engine, all of it
 #
-# Sixty lines. Each operation is one line: the value, and the slope for each parent. Find the derivative you know from
-# school in each of them.
+# Sixty lines, and the order from above. Each operation is one line: the value, and the slope for each parent. Find the
+# derivative you know from school in each of them.
 #
 #     (xⁿ)' = n xⁿ⁻¹      (eˣ)' = eˣ      tanh' = 1 - tanh²      relu(x) = max(x, 0), relu' = 1 for x > 0, else 0
 #
@@ -572,7 +572,7 @@ teach.check("01.3", neuron_gradient)
 #
 # - An operation knows its local slopes when it computes. Record them, and the derivative of anything is bookkeeping.
 # - ∂L/∂x is the sum over all paths from L to x of the products of slopes. There are exponentially many paths; walking
-#   the graph once in reverse topological order adds them all up at the cost of about one forward pass.
+#   the graph once in reverse topological order adds them all up, at a small multiple of the cost of the forward pass.
 # - Where a number is used more than once, the gradients **add**. `+=`, never `=`.
 # - Reset the gradients before each step, since leaves keep adding.
 # - One neuron is one line in the plane. What it cannot do, a hidden layer can.

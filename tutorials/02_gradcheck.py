@@ -8,7 +8,7 @@
 # **Afterwards** you can choose a step size and say why, recognise a kink, tell a good measure of error from a bad one,
 # check any gradient with `minidl.gradcheck`, first and second order, and you know what a check does *not* prove.
 #
-# **Time**: smoke 2 s, default 5 s, full 30 s. **Data**: scikit-learn's digits (bundled).
+# **Time**: smoke 2 s, default 3 s, full 10 s. **Data**: scikit-learn's digits (bundled).
 
 # %%
 import numpy as np
@@ -254,7 +254,9 @@ print("numeric ", numeric)
 #
 # They will never be *equal*. What difference is small? Look at three measures on four pairs (a, n):
 #
-#     absolute |a - n|        relative |a - n| / (|a| + |n|)        with a floor |a - n| / (|a| + |n| + max|n| / 100)
+#     absolute         |a - n|
+#     relative         |a - n| / (|a| + |n|)
+#     with a floor     |a - n| / (|a| + |n| + max|n| / 100)
 #
 # where max|n| is the largest element of the same gradient, here taken as 1.
 
@@ -311,7 +313,9 @@ for n in (10, 1000, chapter.pick(smoke=10_000, default=100_000, full=1_000_000))
 # may be small just there). Only the element-by-element check is sure to see it. So make the problem small instead: 3 ×
 # 4 inputs find the same bugs as 300 × 400.
 #
-# *Random* matters. The direction u = (1, 1, ..., 1) looks natural and is blind to whole classes of errors:
+# *Random* matters. The direction u = (1, 1, ..., 1) looks natural, and can be blind: add 1 to all scores of a softmax
+# and nothing changes. The same on the side of the outputs. To check a function of many outputs one makes a single
+# number of them; their plain sum looks natural, too:
 
 # %%
 scores = rng.normal(size=6)
@@ -389,7 +393,7 @@ except minidl.errors.GradcheckError as error:
 print("minidl.tanh, order 2:", minidl.gradcheck(minidl.tanh, rng.normal(size=3), order=2))
 
 # %% [markdown]
-# First order right, second order zero where it should be -0.4: `self.y` is a plain array, and nobody can see that it
+# First order right, second order zero where it should not be: `self.y` is a plain array, and nobody can see that it
 # depends on x. (`self.save(y)` is the cure; chapter 9 builds an operation properly.) Real libraries have shipped this
 # bug.
 #
@@ -577,7 +581,7 @@ teach.check("02.4", cross_entropy_gradient)
 # ## What to remember
 #
 # - Central differences, float64, h ≈ 10⁻⁵: errors of about 10⁻⁷ at most for a right gradient. A wrong one is off by
-#   10⁻³ or more.
+#   10⁻³ and more; even 2.001 in place of 2 shows as 2·10⁻⁴.
 # - Too large a step truncates, too small a step rounds. The complex step does not round, but needs analytic functions.
 # - Near a kink every answer between the two slopes is possible: draw another point.
 # - Divide by the size of the numbers, with a floor taken from the whole gradient.

@@ -9,7 +9,7 @@
 # **Afterwards** you can read strides, tell a view from a copy, predict the shape of any broadcast, derive its gradient,
 # and you know why minidl refuses some things that NumPy does without a word.
 #
-# **Time**: smoke 2 s, default 4 s, full 6 s. **Data**: none.
+# **Time**: smoke 2 s, default 3 s, full 4 s. **Data**: none.
 
 # %%
 import numpy as np

@@ -9,7 +9,7 @@
 # memory in three to five lines each, choose a loss for outliers and one for yes or no, and read a learning-rate
 # schedule.
 #
-# **Time**: smoke 2 s, default 8 s, full 15 s. **Data**: scikit-learn's diabetes data (bundled); a stand-in in smoke mode.
+# **Time**: smoke 2 s, default 7 s, full 12 s. **Data**: scikit-learn's diabetes data (bundled); a stand-in in smoke mode.
 
 # %%
 import numpy as np
