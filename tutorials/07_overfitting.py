@@ -97,7 +97,7 @@ def fit(net, x, y, epochs, penalty=None, augment=nothing, watch=None, words="tra
 # same epoch as the validation accuracy?
 
 # %%
-epochs = chapter.pick(smoke=20, default=100, full=200)
+epochs = chapter.pick(smoke=15, default=100, full=200)
 minidl.manual_seed(0)
 plain = new_net()
 curves = {"nothing": fit(plain, x_train, y_train, epochs, watch=(x_val, y_val), words="nothing")}
@@ -309,7 +309,7 @@ print(f"validation accuracy: {left_on:.1%} with dropout left on, {switched_off:.
 strengths = chapter.pick(
     smoke=(0.0, 1e-2), default=(0.0, 1e-3, 1e-2, 1e-1), full=(0.0, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 )
-folds = StratifiedKFold(n_splits=chapter.pick(smoke=3, default=5, full=10), shuffle=True, random_state=0)
+folds = StratifiedKFold(n_splits=chapter.pick(smoke=2, default=5, full=10), shuffle=True, random_state=0)
 fold_epochs = chapter.pick(smoke=10, default=60, full=60)
 cross = {}
 for strength in strengths:
@@ -438,7 +438,7 @@ chapter.save(
 # Train on more and more pictures. If the gap between training and validation closes while validation still climbs, more data is the best regulariser of all.
 
 # %%
-sizes = chapter.pick(smoke=(50, 200, 1000), default=(50, 100, 200, 400, 1000), full=(25, 50, 100, 200, 400, 700, 1000))
+sizes = chapter.pick(smoke=(50, 400), default=(50, 100, 200, 400, 1000), full=(25, 50, 100, 200, 400, 700, 1000))
 repeats = chapter.pick(smoke=1, default=3, full=5)
 learning = {"nothing": [], "L2": []}
 for name, penalty in (("nothing", None), ("L2", l2(1e-2))):

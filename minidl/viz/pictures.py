@@ -54,7 +54,8 @@ def plot_confusion(
             if counts[i, j]:
                 axis.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=8,
                           color="white" if shares[i, j] > 0.35 else "black")  # fmt: skip
-    axis.set_xticks(range(n), names)
+    slanted = max(map(len, names)) > 4  # long names would run into each other
+    axis.set_xticks(range(n), names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
     axis.set_yticks(range(n), names)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
