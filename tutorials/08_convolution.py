@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 import minidl
-from minidl import teach
+from minidl import teach, viz
 from minidl.io.figure import BLUE, GREEN, ORANGE, diverging
 
 chapter = teach.Chapter("08_convolution", "Convolution three ways")
@@ -606,6 +606,23 @@ small_x, small_w = minidl.tensor(rng.normal(size=(1, 2, 4, 4))), minidl.tensor(r
 print("finite differences to second order agree:", minidl.gradcheck(minidl.conv2d, [small_x, small_w], order=2))
 
 # %% [markdown]
+# ### See it move
+#
+# All of this chapter on one page: a part of the photograph, and the two Sobel kernels. Open `player.html` in a browser, point at an output pixel (or walk there with the arrow
+# keys), and see the patch, the kernel, the products and their sum; then play it backwards, and watch where the pixel's gradient goes. **Why is
+# the answer so strong at the left and right border?** Go there and look at the patch. (`minidl.viz.conv_player` takes any layer of your own network, too.)
+
+# %%
+sobel = np.stack([kernels["vertical edges (Sobel)"], kernels["horizontal edges (Sobel)"]])[:, None]
+layer = minidl.nn.Conv2d(1, 2, 3, padding=1, bias=False)
+layer.load_state_dict({"weight": minidl.tensor(sobel, dtype="float32")})
+roof = photo[10:74:2, 40:120:2]
+viz.conv_player(layer, roof, chapter.folder / "player.html", title="Sobel kernels on a roof")
+print(f"written: {chapter.folder / 'player.html'}")
+
+# %% [markdown]
+# The zeros of the padding next to a bright sky *are* an edge, and the kernel cannot know that nobody photographed it.
+#
 # **Exercise 8.4** Write the backward of a one-dimensional convolution with stride: `y[q] = Σ_j w[j] · x[q·stride + j]`. Given `g` = ∂L/∂y,
 # return both gradients, of `x` and of `w`. Your answer is judged by central differences.
 
