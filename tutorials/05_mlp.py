@@ -29,8 +29,8 @@ chapter = teach.Chapter("05_mlp", "A multilayer perceptron")
 # %% [markdown]
 # ## The spiral
 #
-# Three arms, each a class, wound around each other: the toy that Stanford's course CS231n made famous. Arm $k$ is
-# the curve $r\,(\sin\theta, \cos\theta)$ with $\theta = 2\pi k/3 + 4r$, plus noise in the angle.
+# Three arms, each a class, wound around each other: the toy that Stanford's course CS231n made famous. Arm $k$ is the
+# curve $r\,(\sin\theta, \cos\theta)$ with $\theta = 2\pi k/3 + 4r$, plus noise in the angle.
 
 # %%
 rng = np.random.default_rng(0)
@@ -114,8 +114,8 @@ chapter.save(
 #
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}.$$
 #
-# Adding the same number to every logit changes nothing: it cancels, $e^{z_i + c} = e^c e^{z_i}$. So we may subtract the
-# largest logit first. Then the largest exponential is $e^0 = 1$: nothing can overflow, and the sum is at least 1.
+# Adding the same number to every logit changes nothing: it cancels, $e^{z_i + c} = e^c e^{z_i}$. So we may subtract
+# the largest logit first. Then the largest exponential is $e^0 = 1$: nothing can overflow, and the sum is at least 1.
 #
 # *Predict*: what does the naive softmax give for the logits (1000, 0, -1000)?
 
@@ -214,9 +214,9 @@ print("each row sums to", by_hand.sum(axis=1).round(15) + 0.0)
 lost_bracket = softmax(logits) - np.eye(3)[labels] / n
 
 # %% [markdown]
-# *Reveal.* Only the one-hot part is divided by $n$. The bracket matters: the push down is $n$ times too strong, and the
-# rows no longer add up to zero, which is the quickest check there is. Descend with both gradients on the digits, with the
-# plain linear model of chapter 4, and see what the bracket is worth.
+# *Reveal.* Only the one-hot part is divided by $n$. The bracket matters: the push down is $n$ times too strong, and
+# the rows no longer add up to zero, which is the quickest check there is. Descend with both gradients on the digits,
+# with the plain linear model of chapter 4, and see what the bracket is worth.
 
 # %%
 train, test = Digits(train=True), Digits(train=False)
@@ -460,8 +460,8 @@ print(f"two softmax : loss {buggy_losses[-1]:.4f}, held-out accuracy {buggy_accu
 print(f"the floor ln(e + 9) - 1 = {floor:.4f}")
 
 # %% [markdown]
-# *Reveal.* The inner softmax can at best give the row (1, 0, ..., 0). The loss takes these for logits, and a logit that
-# leads by only 1 is a modest lead: its probability is $e / (e + 9) = 0.23$. So the loss of a perfect network is
+# *Reveal.* The inner softmax can at best give the row (1, 0, ..., 0). The loss takes these for logits, and a logit
+# that leads by only 1 is a modest lead: its probability is $e / (e + 9) = 0.23$. So the loss of a perfect network is
 # $-\ln 0.23 = 1.46$. Worse, the gradient passes through a second softmax that is nearly flat where it is confident,
 # also where it is confident and *wrong*. A loss stuck at 1.46 for ten classes has this cause until proven otherwise.
 
@@ -494,8 +494,8 @@ for line in printed:
 
 # %% [markdown]
 # *Reveal.* `%d` cuts off, it does not round. The first line cuts 0.29 down to 0. The second multiplies first, but
-# `100 * 0.29` is 28.999999999999996, and cutting makes 28 of it. (Many a tutorial prints its accuracy so: 99.99 becomes
-# 99.) Only the last one rounds. And 359 digits cannot tell 97.2 % from 97.4 % anyway: one digit is 0.28 %.
+# `100 * 0.29` is 28.999999999999996, and cutting makes 28 of it. (Many a tutorial prints its accuracy so: 99.99
+# becomes 99.) Only the last one rounds. And 359 digits cannot tell 97.2 % from 97.4 % anyway: one digit is 0.28 %.
 #
 # ## Exercises
 #
@@ -540,15 +540,16 @@ teach.check("05.4", my_hidden_layer_backward)
 # %% [markdown]
 # ## What to remember
 #
-# - Equal on paper is not equal in floating point: subtract the maximum, take logarithms on paper, feed *logits* to losses.
+# - Equal on paper is not equal in floating point: subtract the maximum, take logarithms on paper, feed *logits* to
+#   losses.
 # - The gradient of softmax with cross-entropy is $(p - \text{onehot})/n$. Its rows add up to zero.
 # - Linear layers without a bend between them are one linear layer.
 # - A loss that stalls at $\ln(e + K - 1) - 1$ has a softmax too many. A percentage belongs to `:.1%`, not to `%d`.
 #
 # **Sources.** Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 323 (1986).
 # Cybenko, "Approximation by superpositions of a sigmoidal function", Math. Control Signals Systems 2 (1989). Hornik,
-# "Approximation capabilities of multilayer feedforward networks", Neural Networks 4 (1991). The spiral: Stanford CS231n,
-# "Neural networks case study". The digits: Alpaydin and Kaynak (1998), UCI repository.
+# "Approximation capabilities of multilayer feedforward networks", Neural Networks 4 (1991). The spiral: Stanford
+# CS231n, "Neural networks case study". The digits: Alpaydin and Kaynak (1998), UCI repository.
 
 # %%
 chapter.report(

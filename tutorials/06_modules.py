@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 6. Modules, initialisation, batch and layer norm
 #
-# Deep networks were thought to be untrainable for twenty years. What was missing was no new mathematics but two pieces of
-# care: the right size for the first weights, and a layer that keeps the size right. This chapter measures both, after
-# building the thing that holds a deep network together: the module.
+# Deep networks were thought to be untrainable for twenty years. What was missing was no new mathematics but two pieces
+# of care: the right size for the first weights, and a layer that keeps the size right. This chapter measures both,
+# after building the thing that holds a deep network together: the module.
 #
 # Afterwards you can
 #
@@ -89,8 +89,8 @@ class Sequential(Module):
 
 
 # %% [markdown]
-# That is a working framework. `minidl.nn` adds names for the parameters (`state_dict`, for saving), buffers (state that is
-# not learned: wait for batch norm), hooks, and errors that name the layer. Give both the same weights and they
+# That is a working framework. `minidl.nn` adds names for the parameters (`state_dict`, for saving), buffers (state
+# that is not learned: wait for batch norm), hooks, and errors that name the layer. Give both the same weights and they
 # compute the same:
 
 # %%
@@ -106,13 +106,13 @@ print(f"largest difference of the outputs: {module_error:.1e}")
 # %% [markdown]
 # ## How large is a signal after twenty layers?
 #
-# One output of a linear layer is a sum of $n$ products, $a = \sum_{i=1}^{n} w_i x_i$. If the weights are independent of
-# the inputs and centred at zero, variances add up:
+# One output of a linear layer is a sum of $n$ products, $a = \sum_{i=1}^{n} w_i x_i$. If the weights are independent
+# of the inputs and centred at zero, variances add up:
 #
 # $$\mathrm{Var}(a) = n\,\mathrm{Var}(w)\;\mathbb{E}[x^2].$$
 #
-# So each layer multiplies the signal's size by $\sqrt{n\,\mathrm{Var}(w)}$, and twenty layers do so twenty times. *Predict*, for
-# $n = 144$: weights of standard deviation 0.01? Of 1? What keeps the size?
+# So each layer multiplies the signal's size by $\sqrt{n\,\mathrm{Var}(w)}$, and twenty layers do so twenty times.
+# *Predict*, for $n = 144$: weights of standard deviation 0.01? Of 1? What keeps the size?
 
 # %%
 WIDTH, DEPTH, ROWS = 144, 20, chapter.pick(smoke=40, default=200, full=400)
@@ -123,10 +123,11 @@ for std in (0.01, 1 / 12, 1.0):
 # %% [markdown]
 # That is the linear part. The bend takes its share, too:
 #
-# - **tanh** leaves small signals nearly alone: $\mathrm{Var}(w) = 1/n$ is right to begin with. *Backwards* the same sum runs over
-#   the outputs, so Glorot and Bengio (2010) took the mean of both: $\mathrm{Var}(w) = \frac{2}{n_{in} + n_{out}}$ ("**Xavier**").
-# - **ReLU** sets half of a symmetric signal to zero, and with it half of $\mathbb{E}[a^2]$. He et al. (2015) give the half
-#   back: $\mathrm{Var}(w) = \frac{2}{n}$ ("**He**", "Kaiming").
+# - **tanh** leaves small signals nearly alone: $\mathrm{Var}(w) = 1/n$ is right to begin with. *Backwards* the same
+#   sum runs over the outputs, so Glorot and Bengio (2010) took the mean of both:
+#   $\mathrm{Var}(w) = \frac{2}{n_{in} + n_{out}}$ ("**Xavier**").
+# - **ReLU** sets half of a symmetric signal to zero, and with it half of $\mathbb{E}[a^2]$. He et al. (2015) give the
+#   half back: $\mathrm{Var}(w) = \frac{2}{n}$ ("**He**", "Kaiming").
 #
 # Measure it. One forward pass and one backward pass through twenty layers, for three choices and two bends; at every
 # layer we keep the activations and their gradients.
@@ -217,13 +218,15 @@ chapter.save(
 )
 
 # %% [markdown]
-# The two ends of tanh are flat (chapter 5): nearly every unit is *saturated*, says +1 or -1 whatever comes, and lets no
-# gradient through. The few that are not pass theirs on through weights of size 1, and it grows without limit: the gradient
-# below it is a needle of zeros with tails of $10^8$. Vanishing, exploding, saturating: three faces of one wrong number.
+# The two ends of tanh are flat (chapter 5): nearly every unit is *saturated*, says +1 or -1 whatever comes, and lets
+# no gradient through. The few that are not pass theirs on through weights of size 1, and it grows without limit: the
+# gradient below it is a needle of zeros with tails of $10^8$. Vanishing, exploding, saturating: three faces of one
+# wrong number.
 #
 # ## Does it matter? Train them
 #
-# The same network of ten hidden layers on the digits, with plain gradient descent, four times. And a number to keep an eye on while it trains, the **update ratio** of each weight matrix,
+# The same network of ten hidden layers on the digits, with plain gradient descent, four times. And a number to keep an
+# eye on while it trains, the **update ratio** of each weight matrix,
 #
 # $$\rho = \frac{\eta\,\lVert \nabla_W L \rVert}{\lVert W \rVert},$$
 #
@@ -290,10 +293,11 @@ for name, scale, norm in (
     )
 
 # %% [markdown]
-# A loss of 2.30 is $\ln 10$: ten classes, no idea. The network with small weights is not slow, it is *deaf*: its update
-# ratios say that the gradient never arrives. (0.05 is only 3.5 times less than He's 0.18. Ten layers make it $3.5^{10}$.)
-# The last two lines use the very same bad weights and learn; how, comes next. Their ratios start above the rule of thumb: a
-# normalised layer does not care for the size of $W$, so small weights mean large relative steps, until they have grown.
+# A loss of 2.30 is $\ln 10$: ten classes, no idea. The network with small weights is not slow, it is *deaf*: its
+# update ratios say that the gradient never arrives. (0.05 is only 3.5 times less than He's 0.18. Ten layers make it
+# $3.5^{10}$.) The last two lines use the very same bad weights and learn; how, comes next. Their ratios start above
+# the rule of thumb: a normalised layer does not care for the size of $W$, so small weights mean large relative steps,
+# until they have grown.
 
 # %%
 figure = chapter.figure(9, 3.8)
@@ -354,16 +358,17 @@ print("std  before", x.std(axis=0).round(2), "after", normed.std(axis=0).round(6
 # %% [markdown]
 # ### Backwards
 #
-# Let $g_i = \partial L / \partial y_i$. The easy ones: $\partial L/\partial\beta = \sum_i g_i$ and $\partial L/\partial\gamma = \sum_i g_i \hat x_i$. For $x$, watch out: each
-# $x_i$ also moves $\mu$ and $\sigma$, and so every other output. With $s = 1/\sqrt{\sigma^2 + \epsilon}$,
+# Let $g_i = \partial L / \partial y_i$. The easy ones: $\partial L/\partial\beta = \sum_i g_i$ and
+# $\partial L/\partial\gamma = \sum_i g_i \hat x_i$. For $x$, watch out: each $x_i$ also moves $\mu$ and $\sigma$, and
+# so every other output. With $s = 1/\sqrt{\sigma^2 + \epsilon}$,
 #
 # $$\frac{\partial \hat x_j}{\partial x_i} = s\Big([i=j] - \frac1N - \frac{\hat x_i \hat x_j}{N}\Big)
 # \quad\Longrightarrow\quad
 # \frac{\partial L}{\partial x_i} = \gamma s \Big( g_i - \underbrace{\tfrac1N \textstyle\sum_j g_j}_{\text{through } \mu}
 #   - \hat x_i \underbrace{\tfrac1N \textstyle\sum_j g_j \hat x_j}_{\text{through } \sigma} \Big).$$
 #
-# A beautiful reading: the gradient loses its mean and its part along $\hat x$. Batch norm's output does not change when the
-# whole batch is shifted or stretched, so no gradient may ask for a shift or a stretch.
+# A beautiful reading: the gradient loses its mean and its part along $\hat x$. Batch norm's output does not change
+# when the whole batch is shifted or stretched, so no gradient may ask for a shift or a stretch.
 
 
 # %%
@@ -395,10 +400,11 @@ print("dx summed over the batch:", dx.sum(axis=0).round(12) + 0.0)
 # %% [markdown]
 # ### Running statistics
 #
-# In training, what comes out for one picture depends on the *other pictures* in its batch. At the end you want an answer for
-# one picture alone. So in training the layer also keeps running averages,
-# $\text{running} \leftarrow (1 - m)\,\text{running} + m\,\text{batch}$ with $m = 0.1$, and in evaluation uses them in place of the batch's. They are
-# *buffers*: part of the state, not learned. `train()` and `eval()` switch between the two behaviours.
+# In training, what comes out for one picture depends on the *other pictures* in its batch. At the end you want an
+# answer for one picture alone. So in training the layer also keeps running averages,
+# $\text{running} \leftarrow (1 - m)\,\text{running} + m\,\text{batch}$ with $m = 0.1$, and in evaluation uses them in
+# place of the batch's. They are *buffers*: part of the state, not learned. `train()` and `eval()` switch between the
+# two behaviours.
 
 # %%
 layer = nn.BatchNorm1d(1)
@@ -446,15 +452,15 @@ print(f"eval(), after a day in training mode: {after_damage:.1%}")
 
 # %% [markdown]
 # *Reveal.* In training mode each folder is normalised by its own statistics. What all sevens have in common, their
-# mean, is exactly what batch norm subtracts. And the last line: in training mode every call also moves the running statistics. After
-# thirty batches of zeros the network stays damaged, `eval()` or not: test data has leaked into the model. Write `net.eval()` before every prediction (`Trainer.evaluate`
-# and `Trainer.predict` do it for you).
+# mean, is exactly what batch norm subtracts. And the last line: in training mode every call also moves the running
+# statistics. After thirty batches of zeros the network stays damaged, `eval()` or not: test data has leaked into the
+# model. Write `net.eval()` before every prediction (`Trainer.evaluate` and `Trainer.predict` do it for you).
 #
 # ## Layer norm
 #
-# Ba, Kiros and Hinton (2016) turn the picture by 90 degrees: normalise the features of *each example* by themselves, over
-# the row in place of the column. There is no batch in the formula, so no running statistics, no difference between
-# training and evaluation, no trouble with a batch of one. Transformers use it everywhere.
+# Ba, Kiros and Hinton (2016) turn the picture by 90 degrees: normalise the features of *each example* by themselves,
+# over the row in place of the column. There is no batch in the formula, so no running statistics, no difference
+# between training and evaluation, no trouble with a batch of one. Transformers use it everywhere.
 
 # %%
 layer = nn.LayerNorm(4)
@@ -468,9 +474,9 @@ print(f"row 0 alone against in the batch: {np.abs(alone - both[:1]).max():.1e}")
 # %% [markdown]
 # ## Find the bug: a recurrent network without a nonlinearity
 #
-# A recurrent layer walks along a sequence and keeps a memory: $h_t = \tanh(A h_{t-1} + B x_t)$. It is depth in time, with
-# the same weights in every layer, and it fits in a module. This one was handed in for the task "was the number of ones
-# odd?" on all bit strings of length four. It trains for as long as you like and stays at chance. What is missing?
+# A recurrent layer walks along a sequence and keeps a memory: $h_t = \tanh(A h_{t-1} + B x_t)$. It is depth in time,
+# with the same weights in every layer, and it fits in a module. This one was handed in for the task "was the number of
+# ones odd?" on all bit strings of length four. It trains for as long as you like and stays at chance. What is missing?
 
 
 # %%
@@ -518,10 +524,11 @@ for name, bend in (("handed in: no bend", lambda h: h), ("with tanh", minidl.tan
     print(f"{name:19s} right on {parity[name]:.0%}; |f(x+y) + f(0) - f(x) - f(y)| is at most {gap:.1e}")
 
 # %% [markdown]
-# *Reveal.* The bend is missing. Unroll it: $h_T = \sum_t A^{T-t} B x_t$, one fixed matrix for each moment, and a stack of two such
-# layers is again a sum of fixed matrices times inputs. The second column is the proof by numbers: $f(x + y) + f(0) = f(x) + f(y)$ holds
-# to rounding, so the whole stack is affine, and no affine function knows parity. (And with $A^{T-t}$ in view: the same matrix
-# multiplied $T$ times is the twenty layers from above. This is why plain recurrent networks forget.)
+# *Reveal.* The bend is missing. Unroll it: $h_T = \sum_t A^{T-t} B x_t$, one fixed matrix for each moment, and a stack
+# of two such layers is again a sum of fixed matrices times inputs. The second column is the proof by numbers:
+# $f(x + y) + f(0) = f(x) + f(y)$ holds to rounding, so the whole stack is affine, and no affine function knows parity.
+# (And with $A^{T-t}$ in view: the same matrix multiplied $T$ times is the twenty layers from above. This is why plain
+# recurrent networks forget.)
 #
 # ## Exercises
 
@@ -565,14 +572,17 @@ teach.check("06.4", my_layer_norm)
 # ## What to remember
 #
 # - A module is parameters, children and a forward; the rest is a walk over the tree.
-# - $\mathrm{Var}(a) = n\,\mathrm{Var}(w)\,\mathbb{E}[x^2]$, once per layer. Xavier for tanh, He for ReLU; and look at the gradients, not only at the activations.
+# - $\mathrm{Var}(a) = n\,\mathrm{Var}(w)\,\mathbb{E}[x^2]$, once per layer. Xavier for tanh, He for ReLU; and look at
+#   the gradients, not only at the activations.
 # - Update ratios near $10^{-3}$ in every layer are a good sign; $10^{-6}$ in one layer is a diagnosis.
-# - Batch norm couples the examples of a batch: train with the batch's statistics, predict with the running ones, never forget `eval()`.
+# - Batch norm couples the examples of a batch: train with the batch's statistics, predict with the running ones, never
+#   forget `eval()`.
 # - Layer norm has no such coupling, and no modes.
 #
-# **Sources.** Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010. He, Zhang,
-# Ren, Sun, "Delving deep into rectifiers", ICCV 2015. Ioffe, Szegedy, "Batch normalization", ICML 2015. Ba, Kiros, Hinton, "Layer
-# normalization", arXiv:1607.06450. The update ratio as a diagnosis: Karpathy, Stanford CS231n notes and "Neural networks: zero to hero".
+# **Sources.** Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS
+# (2010). He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV (2015). Ioffe, Szegedy, "Batch normalization", ICML
+# (2015). Ba, Kiros, Hinton, "Layer normalization", arXiv:1607.06450. The update ratio as a diagnosis: Karpathy,
+# Stanford CS231n notes and "Neural networks: zero to hero".
 
 # %%
 relu_he = [np.std(values) for values in signals["relu", "He"][0]]

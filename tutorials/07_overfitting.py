@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 7. Overfitting
 #
-# A network with twenty-six thousand weights can learn four hundred pictures by heart, wrong labels and all. This chapter lets it
-# happen, watches it, and then treats it with every household remedy there is. Half of the chapter is about measuring: what an accuracy hides,
-# and which numbers tell it.
+# A network with twenty-six thousand weights can learn four hundred pictures by heart, wrong labels and all. This
+# chapter lets it happen, watches it, and then treats it with every household remedy there is. Half of the chapter is
+# about measuring: what an accuracy hides, and which numbers tell it.
 #
 # Afterwards you can
 #
@@ -30,9 +30,10 @@ chapter = teach.Chapter("07_overfitting", "Overfitting")
 # %% [markdown]
 # ## Four hundred pictures, one label in five wrong
 #
-# Three parts, three purposes. The network learns from the **training** part, we make our choices by the **validation** part, and the **test**
-# part is opened once, at the end. To make the disease visible we take few training pictures and let a tired
-# annotator label them: one label in five is replaced by a wrong digit. Validation and test labels are right.
+# Three parts, three purposes. The network learns from the **training** part, we make our choices by the **validation**
+# part, and the **test** part is opened once, at the end. To make the disease visible we take few training pictures and
+# let a tired annotator label them: one label in five is replaced by a wrong digit. Validation and test labels are
+# right.
 
 # %%
 rng = np.random.default_rng(0)
@@ -93,8 +94,8 @@ def fit(net, x, y, epochs, penalty=None, augment=nothing, watch=None, words="tra
 
 
 # %% [markdown]
-# *Predict* before you run: where will the training accuracy end, and where the validation accuracy? Does the validation loss turn at the
-# same epoch as the validation accuracy?
+# *Predict* before you run: where will the training accuracy end, and where the validation accuracy? Does the
+# validation loss turn at the same epoch as the validation accuracy?
 
 # %%
 epochs = chapter.pick(smoke=15, default=100, full=200)
@@ -133,9 +134,9 @@ chapter.save(
 #
 # ## Early stopping
 #
-# The cheapest remedy is to stop at the dotted line: keep the weights of the epoch with the best validation loss. We cannot know the
-# future, so we wait a few epochs without improvement (the *patience*) before we believe it. In `minidl.train` this is the
-# callback `EarlyStopping`; its heart is four lines:
+# The cheapest remedy is to stop at the dotted line: keep the weights of the epoch with the best validation loss. We
+# cannot know the future, so we wait a few epochs without improvement (the *patience*) before we believe it. In
+# `minidl.train` this is the callback `EarlyStopping`; its heart is four lines:
 
 
 # %%
@@ -163,8 +164,10 @@ print(f"validation accuracy {val_accuracy['early stopping']:.1%} in place of {va
 # $$L + \frac{\lambda}{2} \sum w^2 \;\Rightarrow\; \text{gradient} + \lambda w, \qquad\qquad
 #   L + \lambda \sum |w| \;\Rightarrow\; \text{gradient} + \lambda\,\mathrm{sign}(w).$$
 #
-# With plain gradient descent, L2 is **weight decay**: $w \leftarrow w - \eta(\nabla L + \lambda w) = (1 - \eta\lambda)\,w - \eta \nabla L$, every weight shrinks by the same
-# *share*. L1 pulls every weight by the same *amount*, small ones too, all the way to zero. First, the claim by numbers:
+# With plain gradient descent, L2 is **weight decay**:
+# $w \leftarrow w - \eta(\nabla L + \lambda w) = (1 - \eta\lambda)\,w - \eta \nabla L$, every weight shrinks by the
+# same *share*. L1 pulls every weight by the same *amount*, small ones too, all the way to zero. First, the claim by
+# numbers:
 
 # %%
 weight = minidl.tensor(rng.normal(size=(3, 4)), requires_grad=True)
@@ -197,15 +200,16 @@ def shifted(x):
 
 
 # %% [markdown]
-# The last function is **augmentation**: a digit that moves by a pixel is still that digit, so each epoch may show every picture
-# in a new place. It brings knowledge from outside into the training set. (Which changes leave the answer alone depends on
-# the task: flip a photograph of a cat, never a "2".)
+# The last function is **augmentation**: a digit that moves by a pixel is still that digit, so each epoch may show
+# every picture in a new place. It brings knowledge from outside into the training set. (Which changes leave the answer
+# alone depends on the task: flip a photograph of a cat, never a "2".)
 #
 # ## Dropout
 #
-# Srivastava et al. (2014): in training, switch off each hidden unit with probability $p$, by a coin toss for every unit, picture and step. No unit can
-# rely on a particular other one. In evaluation all units speak. To keep the expected signal the same, the survivors are
-# scaled up *in training* ("inverted dropout"), so that evaluation needs no change at all:
+# Srivastava et al. (2014): in training, switch off each hidden unit with probability $p$, by a coin toss for every
+# unit, picture and step. No unit can rely on a particular other one. In evaluation all units speak. To keep the
+# expected signal the same, the survivors are scaled up *in training* ("inverted dropout"), so that evaluation needs no
+# change at all:
 #
 # $$y = \frac{m}{1 - p}\,x, \quad m \sim \mathrm{Bernoulli}(1 - p) \quad\Rightarrow\quad
 #   \mathbb{E}[y] = \frac{(1 - p)}{1 - p}\,x = x.$$
@@ -247,8 +251,9 @@ for name, net in nets.items():
     print(f"  {(np.abs(weights) < 1e-3).mean():4.0%} of the weights below 0.001")
 
 # %% [markdown]
-# Each remedy gives up training accuracy (on labels that are partly wrong) and gains validation accuracy. And more is not better: all
-# three at full dose, and the network cannot even learn the right labels. That is *under*fitting; the dose is chosen by validation.
+# Each remedy gives up training accuracy (on labels that are partly wrong) and gains validation accuracy. And more is
+# not better: all three at full dose, and the network cannot even learn the right labels. That is *under*fitting; the
+# dose is chosen by validation.
 
 # %%
 figure = chapter.figure(9.5, 3.6)
@@ -275,8 +280,8 @@ chapter.save(
 # %% [markdown]
 # ### Find the bug: dropout left on in evaluation
 #
-# The report says "same weights, same picture, another answer every time". The accuracy in the log is lower than the one in the
-# paper, and training accuracy is lower than validation accuracy. What was forgotten?
+# The report says "same weights, same picture, another answer every time". The accuracy in the log is lower than the
+# one in the paper, and training accuracy is lower than validation accuracy. What was forgotten?
 
 # %%
 net = nets["dropout"]
@@ -294,16 +299,17 @@ print("                             after net.eval():", *(f"{a:.2f}" for a in st
 print(f"validation accuracy: {left_on:.1%} with dropout left on, {switched_off:.1%} in evaluation mode")
 
 # %% [markdown]
-# *Reveal.* `net.eval()`. Half of the network was missing in every answer. Unlike a crash, this bug costs a few per cent and makes
-# results irreproducible, so it lives long. (Leaving it on *on purpose* and averaging many answers is a method, Monte Carlo dropout,
-# Gal and Ghahramani 2016. The mean of many draws is the point there, not one draw.)
+# *Reveal.* `net.eval()`. Half of the network was missing in every answer. Unlike a crash, this bug costs a few per
+# cent and makes results irreproducible, so it lives long. (Leaving it on *on purpose* and averaging many answers is a
+# method, Monte Carlo dropout, Gal and Ghahramani 2016. The mean of many draws is the point there, not one draw.)
 #
 # ## Cross-validation
 #
-# How strong should the L2 penalty be? 400 validation pictures were a luxury. **k-fold cross-validation** needs none: cut the training
-# set into $k$ parts, train on $k - 1$, judge on the one left out, $k$ times. The spread over the folds says how far to trust
-# the mean. Two traps: everything that learns from data (also a mean for scaling) belongs *inside* the fold; and here the
-# left-out labels are as noisy as the others, so even a perfect network scores only about 80 %.
+# How strong should the L2 penalty be? 400 validation pictures were a luxury. **k-fold cross-validation** needs none:
+# cut the training set into $k$ parts, train on $k - 1$, judge on the one left out, $k$ times. The spread over the
+# folds says how far to trust the mean. Two traps: everything that learns from data (also a mean for scaling) belongs
+# *inside* the fold; and here the left-out labels are as noisy as the others, so even a perfect network scores only
+# about 80 %.
 
 # %%
 strengths = chapter.pick(
@@ -325,20 +331,20 @@ best_strength = max(cross, key=lambda strength: cross[strength][0])
 print("chosen: lambda =", best_strength)
 
 # %% [markdown]
-# Read the ± before the winner: it is the standard error over the folds. Where two settings differ by less, the data cannot tell them apart, and the
-# sensible choice is the stronger penalty, the simpler model.
+# Read the ± before the winner: it is the standard error over the folds. Where two settings differ by less, the data
+# cannot tell them apart, and the sensible choice is the stronger penalty, the simpler model.
 
 # %% [markdown]
 # ## Accuracy is not enough
 #
-# Someone needs a detector of eights. One in ten pictures is an 8, so the program `return "not an 8"` is 90 % accurate. Count the four
-# outcomes instead: true and false, positives and negatives.
+# Someone needs a detector of eights. One in ten pictures is an 8, so the program `return "not an 8"` is 90 % accurate.
+# Count the four outcomes instead: true and false, positives and negatives.
 #
 # $$\text{precision} = \frac{TP}{TP + FP}, \qquad \text{recall} = \frac{TP}{TP + FN}, \qquad
 #   F_1 = \frac{2\,TP}{2\,TP + FP + FN}$$
 #
-# *Precision*: of the alarms, how many were right? *Recall*: of the eights, how many were found? $F_1$ is their harmonic mean. Our detector is
-# the overfitted network; its score is the probability that it gives to the 8.
+# *Precision*: of the alarms, how many were right? *Recall*: of the eights, how many were found? $F_1$ is their
+# harmonic mean. Our detector is the overfitted network; its score is the probability that it gives to the 8.
 
 
 # %%
@@ -369,9 +375,10 @@ metric_errors = [
 # %% [markdown]
 # ### ROC and AUC
 #
-# A threshold is a choice. The **ROC curve** shows all of them at once: sort by score, lower the threshold picture by picture, and plot the
-# true positive rate (recall) against the false positive rate $FP / (FP + TN)$. The area under it, the **AUC**, has a meaning of its own: it is the probability
-# that a random 8 scores higher than a random other digit (ties count half). Two ways to compute the same number:
+# A threshold is a choice. The **ROC curve** shows all of them at once: sort by score, lower the threshold picture by
+# picture, and plot the true positive rate (recall) against the false positive rate $FP / (FP + TN)$. The area under
+# it, the **AUC**, has a meaning of its own: it is the probability that a random 8 scores higher than a random other
+# digit (ties count half). Two ways to compute the same number:
 
 # %%
 down = np.argsort(-score, kind="stable")
@@ -387,9 +394,9 @@ print(f"area under the curve {area:.5f}, share of pairs in the right order {pair
 # %% [markdown]
 # ### Cohen's kappa
 #
-# For all ten classes: how much better than chance is the agreement of two annotators (here: the network and the truth)? With the confusion
-# matrix $C$ of $n$ pictures, $p_o = \sum_i C_{ii} / n$ is observed, and $p_e = \sum_i (\text{row}_i/n)(\text{column}_i/n)$ is what
-# two annotators with these habits reach by guessing:
+# For all ten classes: how much better than chance is the agreement of two annotators (here: the network and the
+# truth)? With the confusion matrix $C$ of $n$ pictures, $p_o = \sum_i C_{ii} / n$ is observed, and
+# $p_e = \sum_i (\text{row}_i/n)(\text{column}_i/n)$ is what two annotators with these habits reach by guessing:
 #
 # $$\kappa = \frac{p_o - p_e}{1 - p_e}.$$
 
@@ -435,7 +442,8 @@ chapter.save(
 # %% [markdown]
 # ## Learning curves: would more data help?
 #
-# Train on more and more pictures. If the gap between training and validation closes while validation still climbs, more data is the best regulariser of all.
+# Train on more and more pictures. If the gap between training and validation closes while validation still climbs,
+# more data is the best regulariser of all.
 
 # %%
 sizes = chapter.pick(smoke=(50, 400), default=(50, 100, 200, 400, 1000), full=(25, 50, 100, 200, 400, 700, 1000))
@@ -541,15 +549,17 @@ teach.check("07.4", my_kappa)
 # ## What to remember
 #
 # - When the validation loss turns, stop, or regularise and go on. Loss and accuracy need not turn at the same epoch.
-# - L2 shrinks by a share, L1 by an amount; dropout breaks teams; augmentation adds knowledge; more data beats them all.
+# - L2 shrinks by a share, L1 by an amount; dropout breaks teams; augmentation adds knowledge; more data beats them
+#   all.
 # - `net.eval()` before measuring, `net.train()` before training. Every time.
 # - Choose by validation or cross-validation, report the spread, open the test set once.
 # - Accuracy lies where classes are rare: look at precision, recall, the ROC curve, and kappa.
 #
-# **Sources.** Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout", JMLR 15 (2014). Krogh, Hertz, "A simple weight decay can improve
-# generalization", NIPS 1991. Tibshirani, "Regression shrinkage and selection via the lasso", JRSS B 58 (1996). Prechelt, "Early stopping - but when?"
-# (1998). Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017. Fawcett, "An introduction to ROC
-# analysis", Pattern Recognition Letters 27 (2006). Cohen, "A coefficient of agreement for nominal scales", 1960.
+# **Sources.** Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout", JMLR 15 (2014). Krogh, Hertz, "A
+# simple weight decay can improve generalization", NIPS 1991. Tibshirani, "Regression shrinkage and selection via the
+# lasso", JRSS B 58 (1996). Prechelt, "Early stopping - but when?" (1998). Zhang et al., "Understanding deep learning
+# requires rethinking generalization", ICLR 2017. Fawcett, "An introduction to ROC analysis", Pattern Recognition
+# Letters 27 (2006). Cohen, "A coefficient of agreement for nominal scales", 1960.
 
 # %%
 chapter.report(

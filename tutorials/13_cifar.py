@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 13. CIFAR CNNs
 #
-# Colour pictures of 32 × 32 pixels, ten classes, and two small networks that every course on deep learning has met. This chapter trains
-# them twice, with `Trainer.fit` and with the loop written out, and shows that the numbers are the same to the last bit. Then it
-# lets the pictures wander (augmentation), and asks of every class how well it is recognised and with what it is confused.
+# Colour pictures of 32 × 32 pixels, ten classes, and two small networks that every course on deep learning has met.
+# This chapter trains them twice, with `Trainer.fit` and with the loop written out, and shows that the numbers are the
+# same to the last bit. Then it lets the pictures wander (augmentation), and asks of every class how well it is
+# recognised and with what it is confused.
 #
 # Afterwards you can
 #
@@ -14,10 +15,11 @@
 #
 # **Time**: smoke 3 s, default 25 s, full 7 min. **Data**: scikit-learn's digits on its two photographs (bundled); full: CIFAR-10.
 #
-# **About the data.** scikit-learn bundles no CIFAR, and a chapter must run offline. So smoke and default mode use real things that are
-# bundled: handwritten digits, blended into patches of the photographs `china.jpg` and `flower.jpg`, in the manner of MNIST-M (Ganin and Lempitsky
-# 2015). It is a colour-picture task of CIFAR's shape, but an easier one. In full mode the networks also train on CIFAR-10 from
-# `MINIDL_DATA`, 50,000 pictures to learn from and 10,000 to test on.
+# **About the data.** scikit-learn bundles no CIFAR, and a chapter must run offline. So smoke and default mode use real
+# things that are bundled: handwritten digits, blended into patches of the photographs `china.jpg` and `flower.jpg`, in
+# the manner of MNIST-M (Ganin and Lempitsky 2015). It is a colour-picture task of CIFAR's shape, but an easier one. In
+# full mode the networks also train on CIFAR-10 from `MINIDL_DATA`, 50,000 pictures to learn from and 10,000 to test
+# on.
 
 # %%
 import time
@@ -38,9 +40,10 @@ chapter = teach.Chapter("13_cifar", "CIFAR CNNs")
 # %% [markdown]
 # ## Digits on photographs
 #
-# Enlarge a digit to 24 × 24 pixels, put a margin of 4 around it, and take $|\text{patch} - \text{digit}|$ in every colour channel: where
-# the digit is, the photograph appears in negative. Nothing may leak from training to test: the test digits are other digits, *and* their
-# patches are cut from the right third of the photographs, which no training patch has seen.
+# Enlarge a digit to 24 × 24 pixels, put a margin of 4 around it, and take $|\text{patch} - \text{digit}|$ in every
+# colour channel: where the digit is, the photograph appears in negative. Nothing may leak from training to test: the
+# test digits are other digits, *and* their patches are cut from the right third of the photographs, which no training
+# patch has seen.
 
 # %%
 photographs = load_sample_images().images
@@ -68,8 +71,9 @@ classes = list("0123456789")
 print(f"{len(x_train)} pictures to learn from, {len(x_test)} to be tested on, each {x_train.shape[1:]}")
 
 # %% [markdown]
-# A dataset is a length and a way to get item $i$ (chapter 11). The transform is applied when the item is fetched, so a random one gives another
-# picture every epoch. Mean and standard deviation of each colour are those of *training* pictures.
+# A dataset is a length and a way to get item $i$ (chapter 11). The transform is applied when the item is fetched, so a
+# random one gives another picture every epoch. Mean and standard deviation of each colour are those of *training*
+# pictures.
 
 
 # %%
@@ -104,8 +108,9 @@ test_loader = DataLoader(Pictures(x_test, y_test, plain), batch_size=256)
 # | max pooling | 2 × 2 | 64 × 6 × 6 | 2 × 2 | 16 × 5 × 5 |
 # | dense | 2304 → 64 → 10 | 10 | 400 → 120 → 84 → 10 | 10 |
 #
-# B is LeNet in colour (chapter 12), the first network of PyTorch's tutorial; A is the first of TensorFlow's, without its third convolution. *Predict*: which has
-# more parameters, and where do they sit? Which needs more multiplications, and where?
+# B is LeNet in colour (chapter 12), the first network of PyTorch's tutorial; A is the first of TensorFlow's, without
+# its third convolution. *Predict*: which has more parameters, and where do they sit? Which needs more multiplications,
+# and where?
 
 
 # %%
@@ -129,7 +134,8 @@ print(network_a().summary((1, 3, 32, 32)))
 print(network_b().summary((1, 3, 32, 32)))
 
 # %% [markdown]
-# The parameters sit in the first dense layer, the multiplications in the convolutions: a kernel is small, but it is used at every place.
+# The parameters sit in the first dense layer, the multiplications in the convolutions: a kernel is small, but it is
+# used at every place.
 #
 # ## The loop, written out, and `fit`
 #
@@ -170,8 +176,8 @@ same = results[0][0] == results[1][0] and all(map(np.array_equal, results[0][1],
 print("losses and all weights equal to the last bit:", same)
 
 # %% [markdown]
-# There is no magic in `fit`. What it adds is around the loop: validation, metrics, schedules, checkpoints to resume from, a
-# progress bar, and `eval()` where you might forget it (chapter 6).
+# There is no magic in `fit`. What it adds is around the loop: validation, metrics, schedules, checkpoints to resume
+# from, a progress bar, and `eval()` where you might forget it (chapter 6).
 #
 # ## Augmentation
 #
@@ -224,13 +230,13 @@ for name, (network, transform) in plans.items():
     print(f"{name:9s} {seconds:5.1f} s, training {learned:.1%}, test {accuracies[name]:.1%}")
 
 # %% [markdown]
-# Look at B with and without crops: *training* accuracy falls, because the task has become harder, and the gap to the test accuracy closes or
-# turns round. That is what a regulariser does (chapter 7).
+# Look at B with and without crops: *training* accuracy falls, because the task has become harder, and the gap to the
+# test accuracy closes or turns round. That is what a regulariser does (chapter 7).
 #
 # ### Find the bug: an augmentation that changes the answer
 #
-# "More augmentation is better", so a colleague copies two lines from a program for satellite pictures: `RandomHorizontalFlip()` and
-# `RandomVerticalFlip()`. *Predict* which digits suffer.
+# "More augmentation is better", so a colleague copies two lines from a program for satellite pictures:
+# `RandomHorizontalFlip()` and `RandomVerticalFlip()`. *Predict* which digits suffer.
 
 # %%
 minidl.manual_seed(0)
@@ -244,15 +250,17 @@ for name, trainer in (("without flips", trainers["B"]), ("with both flips", flip
     print(f"{name:15s}", *(f"{right[y_test == digit].mean():4.0%}" for digit in range(10)))
 
 # %% [markdown]
-# *Reveal.* Both flips together are a rotation by 180 degrees: nearly a 9 of every 6. A mirrored 2 is not far from a 5, nor an
-# upside-down 7 from a 4 that lost its bar. The network is shown such shapes under two labels, and spends its strength on shapes that it
-# will never meet. An augmentation must leave the label alone; whether it does is a question about the *task*, and no library can answer it.
+# *Reveal.* Both flips together are a rotation by 180 degrees: nearly a 9 of every 6. A mirrored 2 is not far from a 5,
+# nor an upside-down 7 from a 4 that lost its bar. The network is shown such shapes under two labels, and spends its
+# strength on shapes that it will never meet. An augmentation must leave the label alone; whether it does is a question
+# about the *task*, and no library can answer it.
 #
 # ## CIFAR-10
 #
-# The real thing: airplanes, automobiles, birds, cats, deer, dogs, frogs, horses, ships, trucks; 50,000 to learn from. Network A, Adam with a cosine
-# schedule, crops and horizontal flips. If PyTorch is installed, the same network is trained there too: the same first weights, the same
-# batches in the same order, the same optimizer. The accuracies then differ only by rounding, which training amplifies.
+# The real thing: airplanes, automobiles, birds, cats, deer, dogs, frogs, horses, ships, trucks; 50,000 to learn from.
+# Network A, Adam with a cosine schedule, crops and horizontal flips. If PyTorch is installed, the same network is
+# trained there too: the same first weights, the same batches in the same order, the same optimizer. The accuracies
+# then differ only by rounding, which training amplifies.
 
 
 # %%
@@ -290,7 +298,7 @@ if chapter.mode == "full":
     print(f"CIFAR-10, {len(cifar_train)} and {len(cifar_test)} pictures ({source})")
     moving = preparation(cifar_train.data, T.RandomCrop(32, padding=2), T.RandomHorizontalFlip())
     final_test = DataLoader(Pictures(cifar_test.data, final_labels, preparation(cifar_train.data)), batch_size=256)
-    for name, network, passes in (("B on CIFAR-10", network_b, 6), ("A on CIFAR-10", network_a, 12)):
+    for name, network, passes in (("B on CIFAR-10", network_b, 4), ("A on CIFAR-10", network_a, 12)):
         minidl.manual_seed(0)
         net = network()
         first_weights = {key: tensor.numpy().copy() for key, tensor in net.state_dict().items()}
@@ -318,8 +326,8 @@ else:
 # %% [markdown]
 # ## Class by class
 #
-# One number for ten classes hides which of them fail. The accuracy *of a class* divides by the number of pictures that truly belong to it: it is the
-# class's recall (chapter 7).
+# One number for ten classes hides which of them fail. The accuracy *of a class* divides by the number of pictures that
+# truly belong to it: it is the class's recall (chapter 7).
 
 # %%
 scores = final.predict(final_test).numpy()
@@ -399,9 +407,10 @@ teach.check("13.3", my_multiply_adds)
 # - An augmentation is a statement about the task. Crops suit nearly everything, flips do not suit digits.
 # - Report per class, show the confusions, name the data exactly, and put another implementation beside yours.
 #
-# **Sources.** Krizhevsky, "Learning multiple layers of features from tiny images" (2009), CIFAR-10. Ganin, Lempitsky, "Unsupervised domain adaptation by
-# backpropagation", ICML 2015 (MNIST-M). Loshchilov, Hutter, "SGDR", ICLR 2017 (the cosine schedule). The networks: the tutorials "Training a classifier"
-# of PyTorch and "Convolutional neural network" of TensorFlow. Photographs: china.jpg and flower.jpg, bundled with scikit-learn (CC BY).
+# **Sources.** Krizhevsky, "Learning multiple layers of features from tiny images" (2009), CIFAR-10. Ganin, Lempitsky,
+# "Unsupervised domain adaptation by backpropagation", ICML (2015) (MNIST-M). Loshchilov, Hutter, "SGDR", ICLR 2017
+# (the cosine schedule). The networks: the tutorials "Training a classifier" of PyTorch and "Convolutional neural
+# network" of TensorFlow. Photographs: china.jpg and flower.jpg, bundled with scikit-learn (CC BY).
 
 # %%
 chapter.report(

@@ -1,4 +1,7 @@
-"""Chapter 7: inverted dropout, precision, recall and F1, the area under the ROC curve, Cohen's kappa."""
+"""Chapter 7: inverted dropout, precision, recall and F1, the area under the ROC curve, Cohen's kappa.
+
+Where a mistake is known by its number, the reason of a wrong answer is that number ("got 0.5").
+"""
 
 from __future__ import annotations
 
@@ -204,7 +207,7 @@ exercises = [
         wrong=(
             Wrong(_not_scaled, "times the expected one everywhere"),
             Wrong(_scaled_by_p, "times the expected one everywhere"),
-            Wrong(_keeps_p, "largest difference"),
+            Wrong(_keeps_p, "got 9.7743"),
             Wrong(_scaled_down, "times the expected one everywhere"),
         ),
     ),
@@ -238,10 +241,10 @@ exercises = [
             "The mean of (positive > negative), plus half of the mean of (positive == negative).",
         ),
         wrong=(
-            Wrong(_ties_lost, "largest difference"),
-            Wrong(_ties_won, "largest difference"),
-            Wrong(_upside_down, "largest difference"),
-            Wrong(_one_threshold, "largest difference"),
+            Wrong(_ties_lost, "got 0.488888"),
+            Wrong(_ties_won, "got 0.725925"),
+            Wrong(_upside_down, "got 0.392592"),
+            Wrong(_one_threshold, "got 0.5"),
         ),
     ),
     Exercise(
@@ -256,10 +259,10 @@ exercises = [
             "(observed - chance) / (1 - chance), observed = trace / n, chance = (row sums / n) @ (column sums / n).",
         ),
         wrong=(
-            Wrong(_plain_accuracy, "largest difference"),
-            Wrong(_equal_classes, "largest difference"),
-            Wrong(_rows_squared, "largest difference"),
-            Wrong(_not_divided, "largest difference"),
+            Wrong(_plain_accuracy, "got 0.75"),
+            Wrong(_equal_classes, "got 0.5"),
+            Wrong(_rows_squared, "got 0.696808"),
+            Wrong(_not_divided, "got 0.242187"),
         ),
     ),
 ]
