@@ -98,9 +98,9 @@ def _list_tutorials(options: argparse.Namespace) -> int:
     scripts = find_scripts()
     for script in scripts:
         print(f"{script.number:>2}. {script.title}")
-        needs = [text for text in (script.time, script.data) if text]
-        if needs:
-            print(textwrap.fill("; ".join(needs), 110, initial_indent="    ", subsequent_indent="    "))
+        for what, text in (("time", script.time), ("data", script.data)):
+            if text:
+                print(textwrap.fill(f"{what}: {text}", 110, initial_indent="    ", subsequent_indent=" " * 10))
     print("\nRun one: python -m minidl tutorials run 8 [--mode smoke|default|full]")
     return 0
 

@@ -17,7 +17,8 @@ __all__ = ["Script", "find_scripts", "make_notebook", "run_script", "tutorials_f
 
 _PACKAGE = Path(__file__).parents[1]
 _TITLE = re.compile(r"^# # (\d+)\. (.+)$", re.MULTILINE)
-_NEEDS = re.compile(r"^# \*\*Time\*\*: (.+?)\. \*\*Data\*\*: (.+?)\.?$", re.MULTILINE)
+# A paragraph of its own: it ends at the next empty line.
+_NEEDS = re.compile(r"^# \*\*Time\*\*: (.+?)\. \*\*Data\*\*: (.+?)\.?\s*(?=^#?\s*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,14 @@ def _read(path: Path) -> Script:
         path,
         int(path.name[:2]),
         title.group(2) if title else path.stem[3:].replace("_", " "),
-        needs.group(1) if needs else "",
-        needs.group(2) if needs else "",
+        _joined(needs.group(1)) if needs else "",
+        _joined(needs.group(2)) if needs else "",
     )
+
+
+def _joined(comment: str) -> str:
+    """The lines of a comment as one."""
+    return re.sub(r"\s*\n# ?", " ", comment)
 
 
 def _script(number: int) -> Script:

@@ -16,7 +16,10 @@ from minidl.teach.tutorials import make_notebook
 SCRIPT = """# %% [markdown]
 # # 7. Counting sheep
 #
-# **Time**: smoke 1 s, default 2 s, full 3 s. **Data**: none.
+# **Time**: smoke 1 s, default 2 s, full 3 s. **Data**: none. But bring
+# a pillow.
+#
+# More prose. **Data** is a word, too.
 
 # %%
 import os, sys
@@ -77,7 +80,9 @@ def test_an_exercise_that_is_not_there(capsys):
 def test_the_list_of_tutorials(scripts, capsys):
     assert main(["tutorials"]) == 0
     out = capsys.readouterr().out
-    assert " 7. Counting sheep\n    smoke 1 s, default 2 s, full 3 s; none\n" in out
+    assert (
+        " 7. Counting sheep\n    time: smoke 1 s, default 2 s, full 3 s\n    data: none. But bring a pillow\n\n" in out
+    )
 
 
 def test_the_checkout_has_its_tutorials_beside_the_package(capsys):
