@@ -76,7 +76,7 @@ class Chapter:
         """A matplotlib figure that needs no display, in inches: ``axis = figure.subplots()``."""
         return new_figure(width, height)
 
-    def save(self, figure: Any, name: str, caption: str) -> Path:
+    def save(self, figure: Any, name: str, caption: str) -> None:
         """Write a figure as ``<folder>/<name>.png``, its caption below the picture and in the file's metadata.
 
         In a notebook the picture is shown, too.
@@ -95,7 +95,6 @@ class Chapter:
         # A coarse picture is enough for a test that it can be drawn, and is drawn faster.
         save_figure(figure, path, caption, dpi=70 if self.mode == "smoke" else 130)
         self.show(name)
-        return path
 
     def show(self, name: str) -> None:
         """Show a picture that was written into the chapter's folder, in a notebook; elsewhere do nothing."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl.autograd import grad
+from minidl.backends import host_array
 from minidl.errors import GraphError
 from minidl.op import Op
 from minidl.tensor import Tensor
@@ -187,7 +188,8 @@ def _walk(trace: Trace, loss: Tensor, ops: list[Op], leaves: list[Tensor]) -> No
                 edge = edges[node, i]
                 source = trace.edges[edge].source, trace.edges[edge].output
                 # A copy: the engine may add the next contribution to a leaf into this very array.
-                totals[source] = totals[source] + value if source in totals else np.array(value)
+                value = np.array(host_array(value))
+                totals[source] = totals[source] + value if source in totals else value
                 counts[source] = counts.get(source, 0) + 1
                 step.contributions.append(
                     Contribution(edge, summarise(value), summarise(totals[source]), counts[source])

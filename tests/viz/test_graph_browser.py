@@ -123,8 +123,13 @@ def test_back_undoes_a_step(browser, small):
     before = browser.run("return document.getElementById('graph').outerHTML")
     browser.press("n", "b")
     assert browser.run("return document.getElementById('graph').outerHTML") == before
-    browser.press("HOME")
-    assert "step 0 of 4" in browser.text("#position") and gradient_line(browser, "a") == ""
+    browser.press("n")
+    browser.click("#back")
+    assert browser.run("return document.getElementById('graph').outerHTML") == before
+    for back_to_the_start in (lambda: browser.press("HOME"), lambda: browser.click("#start")):
+        back_to_the_start()
+        assert "step 0 of 4" in browser.text("#position") and gradient_line(browser, "a") == ""
+        browser.click("#end")
 
 
 def test_play_runs_to_the_end_and_pauses(browser, small):
