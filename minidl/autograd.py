@@ -177,7 +177,7 @@ def _seed(outputs: list[Tensor], weights: list[Any], create_graph: bool, name: s
                     actual=f"shape {output.shape}",
                     hint="reduce to one number first, e.g. .sum() or .mean()",
                 )
-            weight = backend_of(output.data).xp.ones_like(output.data)
+            weight = backend_of(output.data).xp.ones(output.shape, output.dtype)
         data = weight.data if isinstance(weight, Tensor) else backend_of(output.data).xp.asarray(weight)
         if data.shape != output.shape:
             raise ShapeError(name, expected=f"a gradient of shape {output.shape}", actual=f"shape {data.shape}")

@@ -31,7 +31,7 @@ import os
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -46,12 +46,15 @@ Edge: TypeAlias = "Tensor | tuple[Op, int, tuple[int, ...]] | None"
 """Where the gradient of an input belongs: a leaf, an output of another Op (its number and shape), or nowhere."""
 
 
-class _Output(NamedTuple):
+class _Output:
     """Where a saved array came from if it is an output. Not the Tensor itself: that would be a cycle."""
 
-    number: int
-    shape: tuple[int, ...]
-    version: list[int]
+    __slots__ = ("number", "shape", "version")
+
+    def __init__(self, number: int, tensor: Tensor) -> None:
+        self.number = number
+        self.shape = tensor.data.shape
+        self.version = tensor.shared_version()
 
 
 _new = object.__new__
@@ -172,10 +175,9 @@ class Op:
             self.seq = next(clock)
             saved = self.saved
             if saved:
-                # By far the most frequent: the first inputs, in order.
                 count = len(saved)
                 if saved[0] is arrays[0] and (count == 1 or (count == 2 <= len(arrays) and saved[1] is arrays[1])):
-                    self._origins = inputs[:count]
+                    self._origins = inputs[:count]  # by far the most frequent
                 else:
                     self._origins = self._origins_of(inputs, arrays, result)
         return result
@@ -265,25 +267,28 @@ class Op:
 
     def _origins_of(self, inputs: tuple[Any, ...], arrays: list[Any], result: Any) -> Sequence[Any]:
         """Where each saved array came from: the Tensor that was an input, an `_Output`, or neither."""
-        results = result if type(result) is tuple else (result,)
-        return [self._origin_of(saved, inputs, arrays, results) for saved in self.saved]
+        origins: list[Any] = []
+        for saved in self.saved:
+            origin = None
+            for number, tensor in enumerate(result if type(result) is tuple else (result,)):
+                if tensor.data is saved:
+                    origin = _Output(number, tensor)
+            for value, array in zip(inputs, arrays):  # noqa: B905 - of equal length, and strict is slow
+                if array is saved:
+                    origin = value
+            if origin is None and getattr(saved, "dtype", None) is not None and saved.dtype.kind == "f":
+                self._refuse_to_save(saved)
+            origins.append(origin)
+        return origins
 
-    def _origin_of(self, saved: Any, inputs: tuple[Any, ...], arrays: list[Any], results: tuple[Tensor, ...]) -> Any:
-        for number, result in enumerate(results):
-            if result.data is saved:
-                return _Output(number, saved.shape, result.shared_version())
-        for value, array in zip(inputs, arrays, strict=True):
-            if array is saved:
-                return value
-        if hasattr(saved, "dtype") and saved.dtype.kind == "f":
-            raise GraphError(
-                f"{self.name}.save",
-                expected="inputs or outputs of forward",
-                actual=f"another float array of shape {saved.shape}",
-                hint="what it owes to the inputs would be lost at second order: return it as an output, or compute "
-                "it again in backward",
-            )
-        return None
+    def _refuse_to_save(self, saved: Any) -> None:
+        raise GraphError(
+            f"{self.name}.save",
+            expected="inputs or outputs of forward",
+            actual=f"another float array of shape {saved.shape}",
+            hint="what it owes to the inputs would be lost at second order: return it as an output, or compute "
+            "it again in backward",
+        )
 
     # Going back
 

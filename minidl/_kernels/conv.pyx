@@ -31,6 +31,15 @@ cdef struct Options:
     Py_ssize_t kh, kw
 
 
+cdef Py_ssize_t windows(Py_ssize_t size, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t pad, Py_ssize_t dilation
+                        ) noexcept:
+    """How many windows fit along an axis; 0 if none does, or an option is out of range."""
+    if kernel < 1 or stride < 1 or pad < 0 or dilation < 1:
+        return 0
+    cdef Py_ssize_t room = size + 2 * pad - dilation * (kernel - 1) - 1
+    return 0 if room < 0 else room // stride + 1
+
+
 cdef Options check(str where, tuple x_shape, tuple weight_shape, stride, padding, dilation, groups) except *:
     """The sizes of a convolution, or an error that explains what does not fit."""
     cdef Options s
@@ -38,19 +47,26 @@ cdef Options check(str where, tuple x_shape, tuple weight_shape, stride, padding
         raise ShapeError(where, expected=f"groups that divide {weight_shape[0]} outputs, and groups * {weight_shape[1]}"
                          " input channels", actual=f"groups={groups} and {x_shape[1]} channels",
                          hint="weight is (out_channels, in_channels / groups, KH, KW)")
-    for option in (*stride, *padding, *dilation):
-        if option > MOST:
-            raise OptionError(where, expected="a sensible stride, padding and dilation", actual=str(option))
-    s.oh, s.ow = conv_output_size(where, x_shape[2:], weight_shape[2:], stride, padding, dilation)
-    s.stride_h, s.stride_w = stride
-    s.pad_h, s.pad_w = padding
-    s.dilation_h, s.dilation_w = dilation
+    s.groups, s.c, s.h, s.w = groups, weight_shape[1], x_shape[2], x_shape[3]
+    s.o, s.kh, s.kw = weight_shape[0] // groups, weight_shape[2], weight_shape[3]
+    try:
+        s.stride_h, s.stride_w = stride
+        s.pad_h, s.pad_w = padding
+        s.dilation_h, s.dilation_w = dilation
+        if larger(larger(larger(s.stride_h, s.stride_w), larger(s.pad_h, s.pad_w)), larger(s.dilation_h, s.dilation_w)) \
+                > MOST:
+            raise OverflowError
+    except OverflowError:
+        raise OptionError(where, expected="a sensible stride, padding and dilation",
+                          actual=f"{stride}, {padding} and {dilation}") from None
+    s.oh = windows(s.h, s.kh, s.stride_h, s.pad_h, s.dilation_h)
+    s.ow = windows(s.w, s.kw, s.stride_w, s.pad_w, s.dilation_w)
+    if s.oh < 1 or s.ow < 1:     # does not fit: this explains what, or knows better
+        s.oh, s.ow = conv_output_size(where, x_shape[2:], weight_shape[2:], stride, padding, dilation)
     if s.oh == 1:                # a stride that leads nowhere
         s.stride_h = 1
     if s.ow == 1:
         s.stride_w = 1
-    s.groups, s.c, s.h, s.w = groups, weight_shape[1], x_shape[2], x_shape[3]
-    s.o, s.kh, s.kw = weight_shape[0] // groups, weight_shape[2], weight_shape[3]
     # The padded image, rounded up to whole strides, is what a kernel copies: refused before its size could overflow.
     cdef double staged_h = (s.oh + 1.0) * s.stride_h + (s.kh - 1.0) * s.dilation_h
     cdef double staged_w = (s.ow + 1.0) * s.stride_w + (s.kw - 1.0) * s.dilation_w

@@ -16,7 +16,7 @@ from minidl.errors import DTypeError, IndexingError, OptionError, ShapeError
 from minidl.gradcheck import call, cases
 from minidl.op import Op
 from minidl.ops import reduce
-from minidl.ops.broadcast import broadcast_to
+from minidl.ops.broadcast import sum_to
 from minidl.ops.cast import astype, floats, plain
 from minidl.ops.elementwise import where
 from minidl.ops.index import index_select
@@ -39,18 +39,23 @@ class CrossEntropy(Op):
 
     def forward(self, logits: Any, labels: Any) -> Any:
         self.save(logits, labels)
-        losses = backend_of(logits).cross_entropy(logits, labels, self.ignore_index)
-        return losses if self.share is None else losses.sum() * self.share
+        backend = backend_of(logits)
+        losses = backend.cross_entropy(logits, labels, self.ignore_index)
+        if self.share is None:
+            return losses
+        loss = backend.sum(losses, (0,), False)
+        loss *= self.share
+        return loss
 
     def backward(self, grad: Any) -> Any:
         logits, labels = self.saved
         if self.share is not None:
-            grad = broadcast_to(grad * self.share, labels.shape)
+            grad = grad * self.share
         return CrossEntropyGrad(self.ignore_index)(grad, logits, labels), None
 
 
 class CrossEntropyGrad(Op):
-    """dz = g (p - e) with p = softmax(z) and e the one-hot label, 0 where it is ignored.
+    """dz = g (p - e) with p = softmax(z) and e the one-hot label, 0 where it is ignored; g is (N,), or one for all.
 
     With h = ∂L/∂dz:  ∂L/∂g = Σ h (p - e),  ∂L/∂z = p (g h - Σ p g h).
     """
@@ -60,7 +65,11 @@ class CrossEntropyGrad(Op):
 
     def forward(self, grad: Any, logits: Any, labels: Any) -> Any:
         self.save(grad, logits, labels)
-        return backend_of(logits).cross_entropy_grad(grad, logits, labels, self.ignore_index)
+        backend = backend_of(logits)
+        if grad.ndim == 0:
+            one, grad = grad, backend.xp.empty(labels.shape, grad.dtype)
+            grad[...] = one
+        return backend.cross_entropy_grad(grad, logits, labels, self.ignore_index)
 
     def backward(self, direction: Any) -> Any:
         grad, logits, labels = self.saved
@@ -68,9 +77,9 @@ class CrossEntropyGrad(Op):
         one_hot = (backend_of(t).xp.arange(logits.shape[1]) == t).astype(logits.dtype)
         direction = direction * (t != self.ignore_index).astype(logits.dtype)
         p = softmax(logits, 1)
-        scaled = p * (direction * reshape(grad, (grad.shape[0], 1)))
+        scaled = p * (direction * (grad if grad.ndim == 0 else reshape(grad, (grad.shape[0], 1))))
         return (
-            reduce.sum(direction * (p - one_hot), 1),
+            sum_to(reduce.sum(direction * (p - one_hot), 1), grad.shape),
             scaled - p * reduce.sum(scaled, 1, True),
             None,
         )

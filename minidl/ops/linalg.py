@@ -147,18 +147,21 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> linear(minidl.tensor([[1.0, 2.0]]), minidl.tensor([[3.0, 4.0], [0.0, 1.0]]), minidl.tensor([0.5, 0.0]))
     tensor([[11.5,  2. ]])
     """
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+    x_shape, weight_shape = x.shape, weight.shape
+    if len(weight_shape) != 2 or not x_shape or x_shape[-1] != weight_shape[1]:
         raise ShapeError(
             "linear",
             expected="x (..., K), weight (O, K)" if weight.ndim != 2 else f"x of shape (..., {weight.shape[1]})",
             actual=f"x {tuple(x.shape)}, weight {tuple(weight.shape)}",
             hint="flatten(x, 1) joins the dimensions of an image" if x.ndim > 2 else "",
         )
-    if bias is not None and bias.shape != weight.shape[:1]:
+    if bias is not None and bias.shape != weight_shape[:1]:
         raise ShapeError("linear", expected=f"bias of shape ({weight.shape[0]},)", actual=f"shape {tuple(bias.shape)}")
-    if x.dtype != weight.dtype or x.dtype.kind != "f":
+    dtype = x.dtype
+    if dtype != weight.dtype or dtype.kind != "f":
         x, weight = (floating(operand) for operand in promote(x, weight))
-    if bias is not None and bias.dtype != x.dtype:
+        dtype = x.dtype
+    if bias is not None and bias.dtype != dtype:
         x, bias = promote(x, bias)
         x, weight = promote(x, weight)
     return Linear()(x, weight, bias)
