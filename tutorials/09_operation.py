@@ -367,13 +367,22 @@ print("\n".join(failures[:2]))
 #
 # We do exactly that here: the file is put together from the cells above.
 
+
 # %%
+def source_of(part):
+    """The text of a function; of a class, its methods (a notebook knows the sources of functions alone)."""
+    if not isinstance(part, type):
+        return inspect.getsource(part)
+    methods = [inspect.getsource(value) for value in vars(part).values() if inspect.isfunction(value)]
+    return f'class {part.__name__}(minidl.Op):\n    """{part.__doc__}"""\n\n' + "\n".join(methods)
+
+
 module = "\n\n".join(
     [
         "import numpy as np\n\nimport minidl\nfrom minidl.errors import ShapeError\nfrom minidl.gradcheck import call, cases\n",
-        inspect.getsource(SquaredDistances),
-        inspect.getsource(squared_distances),
-        inspect.getsource(distances_by_loops),
+        source_of(SquaredDistances),
+        source_of(squared_distances),
+        source_of(distances_by_loops),
         'cases(squared_distances, distances_by_loops, {"few points": lambda rng: call(rng.normal(size=(3, 2)), rng.normal(size=(4, 2)))})\n',
     ]
 )

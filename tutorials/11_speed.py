@@ -345,7 +345,7 @@ chapter.save(
 )
 
 # %% [markdown]
-# ReLU and the matrix product differ by more than a hundred in GFLOP/s, and both may be as fast as they can be. For everything on the left, only one thing helps: *move fewer
+# ReLU and the matrix product differ by a factor of thirty or more in GFLOP/s, and both may be as fast as they can be. For everything on the left, only one thing helps: *move fewer
 # bytes*. Fuse ReLU with what comes before it, keep float32 (or float16), do not make copies. That is why minidl adds the bias inside the product and does a whole Adam
 # step in one pass.
 #
@@ -533,7 +533,7 @@ for name, limit in (("without the pool", 0), ("with the pool", 2**30)):
 pool_speedup = fault_times["without the pool"] / fault_times["with the pool"]
 
 # %% [markdown]
-# The same arithmetic. One fault for each 4 KiB (or a few, where the system uses huge pages), and they cost more than the operation.
+# The same arithmetic. One fault for each 4 KiB (or fewer, where the system uses huge pages), and together they cost about as much as the operation.
 #
 # ## Feeding it
 #
