@@ -11,7 +11,7 @@
 # - explain what a nonlinearity buys, with a picture;
 # - find three bugs that nearly every course has seen: a lost bracket, a softmax too many, a percentage that lies.
 #
-# **Time**: smoke 3 s, default 4 s, full 30 s. **Data**: a spiral made here; scikit-learn's digits (bundled); full: MNIST.
+# **Time**: smoke 2 s, default 4 s, full 40 s. **Data**: a spiral made here; scikit-learn's digits (bundled); full: MNIST.
 
 # %%
 import os
@@ -427,7 +427,7 @@ figure = chapter.figure(8.5, 2.2)
 for axis, row in zip(figure.subplots(1, 8), wrong, strict=False):
     guess = probabilities[row].argmax()
     axis.imshow(test.data[row], cmap="gray_r")
-    axis.set_title(f"is {test.targets[row]}\nsaid {guess} ({probabilities[row, guess]:.0%})", fontsize=8)
+    axis.set_title(f"is {test.targets[row]}\nsaid {guess} ({probabilities[row, guess]:.1%})", fontsize=8)
 for axis in figure.axes:
     axis.set_axis_off()
 chapter.save(
