@@ -8,7 +8,7 @@
 # **Afterwards** you can derive a gradient with indices, write an `Op` that can be differentiated any number of times, tell by
 # its error message which of five classic mistakes you made, and prove that you made none.
 #
-# **Time**: smoke 2 s, default 6 s, full 10 s. **Data**: none.
+# **Time**: smoke 2 s, default 3 s, full 3 s. **Data**: none.
 #
 # You need chapters 1 and 2, and the idea of the adjoint from chapter 8. Chapter 10 gives this operation a fast kernel.
 

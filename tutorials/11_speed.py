@@ -7,7 +7,7 @@
 # **Afterwards** you can time something without fooling yourself, find out which operation costs the time, tell whether it is limited by
 # arithmetic or by memory (and therefore what would help), say where the memory of a training step goes, and keep the processor fed with data.
 #
-# **Time**: smoke 2 s, default 12 s, full 25 s. **Data**: none (one photograph from scikit-learn as food for the loader).
+# **Time**: smoke 2 s, default 12 s, full 18 s. **Data**: none (one photograph from scikit-learn as food for the loader).
 #
 # You need chapter 8 (what a convolution costs) and chapter 10 (GFLOP/s). Numbers are those of *your* machine; run it when nothing else does.
 
