@@ -98,8 +98,8 @@ def test_hovering_chooses_the_pixel(browser, case):
     _, _, path = case
     browser.open(path, height=1400)
     height, width, scale = browser.run("return [outHeight, outWidth, scale]")
-    for i, j in ((0, 0), (height - 1, 1), (2, width - 1)):
-        browser.hover("#output", (j + 0.5 - width / 2) * scale, (i + 0.5 - height / 2) * scale)
+    for i, j in ((0, 0), (height - 1, 1), (2, width - 1)):  # near the lower left corner of the pixel
+        browser.hover("#output", (j + 0.15 - width / 2) * scale, (i + 0.85 - height / 2) * scale)
         assert f"row {i}, column {j}" in browser.text("#status")
 
 
