@@ -119,12 +119,12 @@ def find_exercise(number: str) -> Exercise:
     chapters = sorted(m.name for m in pkgutil.iter_modules(modules.__path__) if m.name.startswith("chapter_"))
     if match is None or name not in chapters:
         there = ", ".join(str(int(chapter.removeprefix("chapter_"))) for chapter in chapters)
-        raise OptionError("exercise", expected="a number such as '08.2': chapter, point, exercise",
+        raise OptionError("number", expected="a number such as '08.2': chapter, point, exercise",
                           actual=repr(number), hint=f"chapters with exercises: {there}")  # fmt: skip
     wanted = f"{int(match.group(1)):02d}.{int(match.group(2))}"
     found = {exercise.number: exercise for exercise in _exercises_of(name)}
     if wanted not in found:
-        raise OptionError("exercise", expected=f"one of {', '.join(found)}", actual=repr(number))
+        raise OptionError("number", expected=f"one of {', '.join(found)}", actual=repr(number))
     return found[wanted]
 
 

@@ -52,7 +52,7 @@ def tutorials_folder() -> Path:
     folder = Path(named).expanduser() if named else _PACKAGE.parent / "tutorials"
     if not any(folder.glob("[0-9][0-9]_*.py")):
         raise DataError(
-            "tutorials", expected="a folder with chapters such as 08_convolution.py", actual=f"none in {folder}",
+            "chapters", expected="a folder with chapters such as 08_convolution.py", actual=f"none in {folder}",
             hint="the chapters are part of the source, not of the installed package: clone the repository and run "
             "there, or set MINIDL_TUTORIALS to its folder tutorials",
         )  # fmt: skip
@@ -86,7 +86,7 @@ def _script(number: int) -> Script:
     scripts = {script.number: script for script in find_scripts()}
     if number not in scripts:
         there = ", ".join(map(str, scripts))
-        raise OptionError("tutorials", expected=f"one of the chapters {there}", actual=str(number))
+        raise OptionError("chapter", expected=f"one of the chapters {there}", actual=str(number))
     return scripts[number]
 
 

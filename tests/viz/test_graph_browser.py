@@ -132,6 +132,20 @@ def test_back_undoes_a_step(browser, small):
         browser.click("#end")
 
 
+def test_what_goes_back_and_its_inputs_are_in_view(browser, deep):
+    browser.open(deep, width=500)
+    browser.click("#toggle-groups")
+    browser.press(*["n"] * 7)
+    outside = browser.run(
+        "const frame = document.getElementById('picture').getBoundingClientRect();"
+        "const now = shown.links.filter((link) => link.path.classList.contains('now'));"
+        "return now.flatMap((link) => [link.from, link.to])"
+        ".map((id) => shown.items.find((item) => item.id === id).g.getBoundingClientRect())"
+        ".filter((box) => box.top < frame.top - 1 || box.bottom > frame.bottom + 1).length"
+    )
+    assert outside == 0
+
+
 def test_play_runs_to_the_end_and_pauses(browser, small):
     from selenium.webdriver.support.ui import WebDriverWait
 

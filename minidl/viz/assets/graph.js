@@ -136,7 +136,8 @@ function goTo(step) {
   if (position === steps.length) stop();
   update();
   const current = shown.items.find((item) => item.g.classList.contains("current"));
-  if (current) current.g.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const frame = byId("picture"); // what goes back stands low, so that its inputs above are seen, too
+  if (current) frame.scrollTo(current.x - frame.clientWidth / 2, current.y - 0.65 * frame.clientHeight);
 }
 
 function stop() {
