@@ -1,14 +1,16 @@
 """The convolution family: conv2d, its input gradient (also the transposed convolution), its weight gradient.
 
 The first two are sweeps (sweep.pyx); here is what each of them sweeps over. Where a kernel is 3x3 and moves by single
-pixels, Winograd's way (winograd.pyx) takes a quarter of the multiplications: it is tried first.
-The weight gradient is in wgrad.pyx.
+pixels, Winograd's way (winograd.pyx) takes a quarter of the multiplications: it is tried first. Where the input
+gradient would mostly sweep over zeros, it is a product and a fold (fold.pyx).
+The weight gradient is in wgrad.pyx, that of few outputs in dots.pyx.
 """
 
 cimport numpy as cnp
 
 from .arrays cimport PyArray_ZEROS, empty, first, larger, vector
 from .dots cimport correlate_dots, suits_dots
+from .fold cimport Fold, fold, suits_fold
 from .gemm cimport LARGEST, ceil_div
 from .scratch cimport give, take
 from .sweep cimport Phase, Sweep, Tap, sweep
@@ -114,6 +116,24 @@ cdef bint minimal(Options* p, Py_ssize_t images, cnp.ndarray source, cnp.ndarray
     return suits(&s, <const double*>NULL) and convolve(&s, <const double*>NULL)
 
 
+cdef bint folded(const Options* p, Py_ssize_t images, cnp.ndarray grad__nohw, cnp.ndarray weight__ochw, cnp.ndarray dx__nchw
+                 ) except -1:
+    """Try the input gradient's way for small images (fold.pyx). Returns whether it suits these sizes."""
+    cdef Fold s
+    s.images, s.groups = images, p.groups
+    s.grad, s.outputs, s.grad_h, s.grad_w = cnp.PyArray_DATA(grad__nohw), p.o, p.oh, p.ow
+    s.weight, s.channels, s.kernel_h, s.kernel_w = cnp.PyArray_DATA(weight__ochw), p.c, p.kh, p.kw
+    s.pad_h, s.pad_w, s.dilation_h, s.dilation_w = p.pad_h, p.pad_w, p.dilation_h, p.dilation_w
+    s.result, s.height, s.width = cnp.PyArray_DATA(dx__nchw), p.h, p.w
+    if p.stride_h != 1 or p.stride_w != 1 or not suits_fold(&s):
+        return False
+    if cnp.PyArray_TYPE(grad__nohw) == cnp.NPY_FLOAT:
+        fold(&s, <const float*>NULL)
+    else:
+        fold(&s, <const double*>NULL)
+    return True
+
+
 def conv2d(x, weight, bias, stride, padding, dilation, groups):
     """(N, C, H, W), (O, C/groups, KH, KW), (O,) or None -> (N, O, OH, OW)."""
     cdef cnp.ndarray x__nchw = first(x, 4, "conv2d"), weight__ochw = second(weight, x__nchw, "conv2d"), bias__o = None
@@ -194,6 +214,8 @@ def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, group
         dx__nchw[...] = 0
         return dx__nchw
     if minimal(&p, shape[0], grad__nohw, weight__ochw, NULL, dx__nchw, True):
+        return dx__nchw
+    if folded(&p, shape[0], grad__nohw, weight__ochw, dx__nchw):
         return dx__nchw
     cdef Py_ssize_t count = p.stride_h * p.stride_w, a, b, i, j, at_h, at_w, low_h, low_w, high_h, high_w, used = 0
     # Pixel (a + s*t, b + s*u) of dx gets w[i, j] * grad[t + e_h, u + e_w] where e = (a + pad - i*dilation) / stride is whole.

@@ -253,7 +253,7 @@ cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t count,
             bias = (<const real*>s.bias)[group * s.outputs + o]
         source = sums + o * s.ld
         to = result + o * s.plane
-        if s.column_step == 1 and s.staged_width == s.row_step:     # rows follow each other here and there
+        if s.column_step == 1 and s.staged_width == s.row_step == phase.columns:   # rows follow each other here and there
             copy_run(source, count * phase.columns, bias, to)
             continue
         for r in range(count):

@@ -99,6 +99,7 @@ LARGE = [
     ((2, 64, 28, 28), (128, 64, 1, 1), 2, 0, 1, 1),
     ((1, 3, 90, 90), (64, 3, 7, 7), 2, 3, 1, 1),
     ((64, 3, 30, 30), (32, 3, 3, 3), 1, 0, 1, 1),
+    ((30, 8, 9, 11), (20, 4, 4, 5), 1, 1, 1, 2),
     ((3, 256, 14, 14), (200, 256, 3, 3), 1, 1, 1, 1),
 ]
 
@@ -126,6 +127,15 @@ def test_large_ones_agree_with_pytorch_and_keep_their_bits(case, dtype, restore_
     assert_sums_close(y, y_t.detach().numpy(), weight[0].size, dtype)
     assert_sums_close(dx, x_t.grad.numpy(), weight[:, 0].size, dtype)
     assert_sums_close(dw, weight_t.grad.numpy(), grad[:, 0].size, dtype)
+
+
+def test_rows_of_one_pixel_that_are_two_apart():
+    """The staged rows are as wide as the step between the rows of the result, but not as the rows."""
+    rng = np.random.default_rng(0)
+    x, weight, grad = (rng.standard_normal(shape) for shape in ((4, 8, 13, 1), (16, 4, 5, 2), (4, 16, 7, 4)))
+    options = (2, 1), (2, 2), (1, 1), 2
+    _, dx, _ = oracle(x, weight, grad, *options)
+    assert_sums_close(kernels.conv.conv2d_input_grad(grad, weight, (13, 1), *options), dx, 40, np.float64)
 
 
 ONES = np.ones((2, 4, 5, 5))
