@@ -260,9 +260,15 @@ def _gather(
     key = id(leaf)
     if key not in gathered:
         # Memory that belongs to no one else the leaf may take without a copy.
-        owned = type(value) is np.ndarray and value.base is None
+        holders = 0
+        for other in results:
+            if other is value:
+                holders += 1
+        owned = holders == 1 and type(value) is np.ndarray and value.base is None
         if owned:
-            owned = [*map(id, results), *map(id, grads), *map(id, saved)].count(id(value)) == 1
+            for other in (*grads, *saved):
+                if other is value:
+                    owned = False
         gathered[key] = (leaf, value, owned)
         return
     _, total, owned = gathered[key]

@@ -178,6 +178,8 @@ class Op:
                 count = len(saved)
                 if saved[0] is arrays[0] and (count == 1 or (count == 2 <= len(arrays) and saved[1] is arrays[1])):
                     self._origins = inputs[:count]  # by far the most frequent
+                elif count == 1 and saved[0] is outputs:
+                    self._origins = (_Output(0, result),)
                 else:
                     self._origins = self._origins_of(inputs, arrays, result)
         return result

@@ -94,13 +94,13 @@ class SGD(Optimizer):
 
     def update(self, group: ParamGroup, params: list[Tensor]) -> None:
         momentum = group["momentum"]
-        buffers = None
+        before = None
         if momentum != 0:
-            buffers = [self.state.setdefault(tensor, {}).get("momentum_buffer") for tensor in params]
+            before = [self.state.setdefault(tensor, {}).get("momentum_buffer") for tensor in params]
         buffers = backend_of(params[0].data).sgd_update(
             [tensor.data for tensor in params],
             self.gradients(params),
-            buffers,
+            before,
             group["lr"],
             momentum,
             group["dampening"],
@@ -108,6 +108,6 @@ class SGD(Optimizer):
             group["nesterov"],
             group["maximize"],
         )
-        if buffers is not None:
+        if buffers is not None and buffers is not before:
             for tensor, buffer in zip(params, buffers, strict=True):
                 self.state[tensor]["momentum_buffer"] = buffer

@@ -39,13 +39,13 @@ class UpdateMixin(Update):
             if rest:
                 super().sgd_update(_pick(params, rest), _pick(grads, rest), None, *options)
             return momenta
-        buffers = list(momenta)
-        if any(buffer is None for buffer in buffers):
-            return super().sgd_update(params, grads, buffers, *options)  # the first step makes the buffers
-        rest = kernels.update.sgd(params, grads, buffers, *options)
+        for buffer in momenta:
+            if buffer is None:
+                return super().sgd_update(params, grads, momenta, *options)  # the first step makes the buffers
+        rest = kernels.update.sgd(params, grads, momenta, *options)
         if rest:
-            super().sgd_update(_pick(params, rest), _pick(grads, rest), _pick(buffers, rest), *options)
-        return buffers
+            super().sgd_update(_pick(params, rest), _pick(grads, rest), _pick(momenta, rest), *options)
+        return momenta
 
     def adam_update(
         self,
