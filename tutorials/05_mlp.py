@@ -11,7 +11,7 @@
 # - explain what a nonlinearity buys, with a picture;
 # - find three bugs that nearly every course has seen: a lost bracket, a softmax too many, a percentage that lies.
 #
-# **Time**: smoke 2 s, default 4 s, full 40 s. **Data**: a spiral made here; scikit-learn's digits (bundled); full: MNIST.
+# **Time**: smoke 2 s, default 3 s, full 40 s. **Data**: a spiral made here; scikit-learn's digits (bundled); full: MNIST.
 
 # %%
 import os

@@ -13,7 +13,7 @@
 # - derive batch norm's gradient, and say what running statistics are for;
 # - find two bugs: a forgotten `eval()`, and a recurrent network without a nonlinearity.
 #
-# **Time**: smoke 3 s, default 10 s, full 20 s. **Data**: scikit-learn's digits (bundled).
+# **Time**: smoke 3 s, default 6 s, full 15 s. **Data**: scikit-learn's digits (bundled).
 
 # %%
 import numpy as np

@@ -13,7 +13,7 @@
 # - compute precision, recall, F1, ROC, AUC and Cohen's kappa by hand, and say when accuracy is the wrong question;
 # - find a bug that costs accuracy in silence: dropout left on in evaluation.
 #
-# **Time**: smoke 3 s, default 12 s, full 30 s. **Data**: scikit-learn's digits (bundled).
+# **Time**: smoke 3 s, default 10 s, full 25 s. **Data**: scikit-learn's digits (bundled).
 
 # %%
 import numpy as np
