@@ -269,14 +269,6 @@ def tiled(const real[:, ::1] x, const real[:, :, ::1] y__tkj, real[:, ::1] d, in
     for i in prange(x.shape[0] // MR, nogil=True, num_threads=threads, schedule="static"):
         for t in range(y__tkj.shape[0]):
             tile(&x[i * MR, 0], x.shape[1], &y__tkj[t, 0, 0], &d[i * MR, t * nr], d.shape[1])
-
-
-def trusting(const float[:, :] x, const float[:, :, ::1] y__tkj, float[:, ::1] d):
-    """For the box "find the bug"."""
-    cdef Py_ssize_t i, t, nr = y__tkj.shape[2]
-    for i in range(x.shape[0] // MR):
-        for t in range(y__tkj.shape[0]):
-            tile(&x[i * MR, 0], x.shape[1], &y__tkj[t, 0, 0], &d[i * MR, t * nr], d.shape[1])
 '''
 
 # %% [markdown]
@@ -313,6 +305,19 @@ def peak(long rounds, float shift, int threads):
 '''
 
 # %% [markdown]
+# And one function more, for the box "find the bug" below. It differs from `tiled` in a few characters. Do you see the danger?
+
+# %%
+TRUSTING = """
+
+def trusting(const float[:, :] x, const float[:, :, ::1] y__tkj, float[:, ::1] d):
+    cdef Py_ssize_t i, t, nr = y__tkj.shape[2]
+    for i in range(x.shape[0] // MR):
+        for t in range(y__tkj.shape[0]):
+            tile(&x[i * MR, 0], x.shape[1], &y__tkj[t, 0, 0], &d[i * MR, t * nr], d.shape[1])
+"""
+
+# %% [markdown]
 # Now compile. Should anything be missing (Cython, a compiler, OpenMP), say so and go on: *a kernel makes a program fast; it must never be what
 # makes it work*. That is a rule of the house.
 
@@ -321,7 +326,7 @@ kernel = None
 started = time.perf_counter()
 for openmp in (("-fopenmp",), ()):  # some compilers have no OpenMP; prange then runs on one thread
     try:
-        kernel = build(FIRST + TILED + PEAK, flags, openmp)
+        kernel = build(FIRST + TILED + PEAK + TRUSTING, flags, openmp)
         break
     except Exception as error:  # whatever goes wrong with a compiler: we can do without
         trouble = error
@@ -615,7 +620,7 @@ if compiled and chapter.mode != "smoke":
 # %% [markdown]
 # ## Find the bug
 #
-# `trusting` in the source above differs from `tiled` in two characters: its view is `[:, :]`, not `[:, ::1]`. It compiles, it passes the
+# `trusting` takes `x` as a view `[:, :]`, not `[:, ::1]`. It compiles, it passes the
 # tests, it is as fast. A user transposes a matrix and passes it on. What happens? An error, a slow copy, or a crash?
 
 # %%
