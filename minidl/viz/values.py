@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl.backends import host_array
 from minidl.modes import no_grad
-from minidl.op import Op
+from minidl.op import Op, _Output
 from minidl.tensor import Tensor
 
 __all__ = ["constants_of", "known_values"]
@@ -22,7 +22,9 @@ def constants_of(op: Op) -> list[tuple[int | None, Any, Any]]:
     The position is None where it cannot be told.
     """
     edges = op.edges or ()
-    if type(op._origins) is tuple:  # the first inputs, in order
+    if not op._origins:
+        return []
+    if type(op._origins) is tuple and not _is_output(op._origins[0]):  # the first inputs, in order
         return [(i, saved, op._origins[i]) for i, saved in enumerate(op.saved) if edges[i] is None]
     found = [
         (saved, origin)
@@ -45,16 +47,20 @@ def known_values(ops: Sequence[Op], loss: Tensor) -> dict[tuple[Op, int], Any]:
     values: dict[tuple[Op, int], Any] = {loss.edge[:2]: loss.data}
     for op in ops:
         for saved, origin in zip(op.saved, op._origins):  # noqa: B905 - no origins where nothing was saved
-            if not isinstance(origin, Tensor):
-                if hasattr(origin, "number"):
-                    values[op, origin.number] = saved
-            elif origin.edge is not None:
+            if _is_output(origin):
+                values[op, origin.number] = saved
+            elif isinstance(origin, Tensor) and origin.edge is not None:
                 values[origin.edge[:2]] = saved
     for op in ops:
         if (op, 0) not in values:
             for i, output in enumerate(_once_more(op, values)):
                 values.setdefault((op, i), output)
     return values
+
+
+def _is_output(origin: Any) -> bool:
+    """Whether a saved array is an output of the operation itself."""
+    return type(origin) is _Output
 
 
 def _once_more(op: Op, values: dict[tuple[Op, int], Any]) -> tuple[Any, ...]:

@@ -175,6 +175,23 @@ def test_operations_that_cannot_be_run_twice_have_no_value_but_a_gradient():
     assert by_name["Noisy"].value is None and len(trace.steps) == 3
 
 
+def test_a_saved_result_is_no_constant():
+    class Raised(minidl.Op):
+        def forward(self, base, x):
+            y = base**x
+            self.save(y)
+            return y
+
+        def backward(self, grad):
+            return None, grad * self.saved[0]
+
+    x = leaf(3)
+    y = Raised()(np.full(3, np.e), x)
+    trace = trace_backward((y * y).sum(), {"y": y})
+    assert [node.kind for node in trace.nodes].count("constant") == 0
+    assert next(node for node in trace.nodes if node.label == "y").value == summarise(y.detach())
+
+
 def test_several_outputs():
     x = leaf(6)
     values, _ = minidl.topk(x, 2)
