@@ -29,7 +29,7 @@ def draw_figures(
     peaks = measure_peaks(str(facts["instruction set"]), threads, arena.settings.quick)
     paths = [folder / "ladder.png"]
     draw_ladder(paths[0], climb(arena), peaks, where)
-    points = [row for row in suites.get("kernels", []) if row.traffic and row.ours and row.peer == "torch"]
+    points = [row for row in suites.get("kernels", []) if row.flops and row.traffic and row.ours and row.peer == "torch"]
     if points:
         paths.append(folder / "roofline.png")
         draw_roofline(paths[-1], points, peaks, where)
@@ -128,20 +128,21 @@ def draw_ratios(path: Path, rows: Sequence[Row], where: str) -> None:
     """PyTorch's time over minidl's, with quartiles, and the level that each row has to reach."""
     from minidl.io.figure import BLUE, ORANGE, new_figure, save_figure
 
-    figure = new_figure(7.5, 1.6 + 0.36 * len(rows))
+    figure = new_figure(8.0, 1.6 + 0.36 * len(rows))
     axes = figure.subplots()
+    right = 1.05 * max(max(row.ratio.upper if row.ratio else 0, row.level or 0) for row in rows)
     for place, row in enumerate(reversed(rows)):
         assert row.ratio is not None
         error = [[row.ratio.median - row.ratio.lower], [row.ratio.upper - row.ratio.median]]
         axes.barh(place, row.ratio.median, color=BLUE, height=0.62)
         axes.errorbar(row.ratio.median, place, xerr=error, color="black", capsize=2, linewidth=1)
-        axes.text(0, place, f"  {row.ratio.median:.2f}", va="center", fontsize=9, color="white", weight="bold")
+        axes.text(1.12 * right, place, f"{row.ratio.median:.2f}", va="center", ha="right", fontsize=9)
         if row.level is not None:
             axes.plot([row.level] * 2, [place - 0.4, place + 0.4], color=ORANGE, linewidth=2.5)
     axes.plot([], [], color=ORANGE, linewidth=2.5, label="level to reach")
     axes.axvline(1, color="black", linewidth=1, linestyle="--", label="as fast as PyTorch")
     axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)], fontsize=9)
-    axes.set_xlim(0, 1.15 * max(max(row.ratio.upper if row.ratio else 0, row.level or 0) for row in rows))
+    axes.set_xlim(0, 1.15 * right)
     axes.set_title("Beside PyTorch: a training step, and one picture")
     axes.set_xlabel("PyTorch's time / minidl's time (longer bars: minidl is faster)")
     figure.legend(loc="outside upper right", ncols=2, fontsize=8)
