@@ -19,17 +19,17 @@ class PoolMixin(Pool):
         if not kernels.arrays.alike(x) or x.ndim != 4:
             return super().max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
         size = pool_output_size("max_pool2d", x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-        return kernels.pool.max_pool2d(x, size, kernel_size, stride, padding, dilation)
+        return kernels.maxpool.max_pool2d(x, size, kernel_size, stride, padding, dilation)
 
     def max_pool2d_grad(self, grad: Array, indices: Array, input_size: Pair) -> Array:
         if not kernels.arrays.alike(grad):
             return super().max_pool2d_grad(grad, indices, input_size)
-        return kernels.pool.max_pool2d_grad(grad, indices, input_size)
+        return kernels.maxpool.max_pool2d_grad(grad, indices, input_size)
 
     def max_pool2d_take(self, x: Array, indices: Array) -> Array:
         if not kernels.arrays.alike(x):
             return super().max_pool2d_take(x, indices)
-        return kernels.pool.max_pool2d_take(x, indices)
+        return kernels.maxpool.max_pool2d_take(x, indices)
 
     def avg_pool2d(
         self,
@@ -43,7 +43,7 @@ class PoolMixin(Pool):
         if not kernels.arrays.alike(x) or x.ndim != 4:
             return super().avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
         size = pool_output_size("avg_pool2d", x.shape[2:], kernel_size, stride, padding, (1, 1), ceil_mode)
-        return kernels.pool.avg_pool2d(x, size, kernel_size, stride, padding, count_include_pad)
+        return kernels.avgpool.avg_pool2d(x, size, kernel_size, stride, padding, count_include_pad)
 
     def avg_pool2d_grad(
         self,
@@ -58,19 +58,19 @@ class PoolMixin(Pool):
         size = pool_output_size("avg_pool2d", input_size, kernel_size, stride, padding, (1, 1), ceil_mode)
         if not kernels.arrays.alike(grad) or grad.shape[2:] != size:
             return super().avg_pool2d_grad(grad, input_size, kernel_size, stride, padding, ceil_mode, count_include_pad)
-        return kernels.pool.avg_pool2d_grad(grad, input_size, kernel_size, stride, padding, count_include_pad)
+        return kernels.avgpool.avg_pool2d_grad(grad, input_size, kernel_size, stride, padding, count_include_pad)
 
     def adaptive_avg_pool2d(self, x: Array, output_size: Pair) -> Array:
         if not kernels.arrays.alike(x):
             return super().adaptive_avg_pool2d(x, output_size)
-        return kernels.pool.adaptive_avg_pool2d(x, output_size)
+        return kernels.avgpool.adaptive_avg_pool2d(x, output_size)
 
     def adaptive_avg_pool2d_grad(self, grad: Array, input_size: Pair) -> Array:
         if not kernels.arrays.alike(grad):
             return super().adaptive_avg_pool2d_grad(grad, input_size)
-        return kernels.pool.adaptive_avg_pool2d_grad(grad, input_size)
+        return kernels.avgpool.adaptive_avg_pool2d_grad(grad, input_size)
 
     def adaptive_max_pool2d(self, x: Array, output_size: Pair) -> tuple[Array, Array]:
         if not kernels.arrays.alike(x):
             return super().adaptive_max_pool2d(x, output_size)
-        return kernels.pool.adaptive_max_pool2d(x, output_size)
+        return kernels.maxpool.adaptive_max_pool2d(x, output_size)
