@@ -35,7 +35,6 @@ cdef cnp.ndarray empty(int ndim, cnp.npy_intp* shape, int typenum):
         PyDataMem_SetHandler(<PyObject*>previous)
 
 
-
 def alike(*arrays):
     """Whether all arrays (None is skipped) are float32, or all are float64: what the kernels are compiled for."""
     cdef int kind = -1

@@ -11,6 +11,10 @@ is still in the processor's cache. Blocks below SMALLEST go straight to malloc. 
 
     raw ... | header: raw, capacity, step, next | data (64-byte aligned) ...
 
+The system hands out large memory at the start of a page, and a processor finds the lines of its cache by the place in
+the page: a kernel that walks down four such arrays at once would have them fight for the same few lines (measured: an
+Adam step took 236 in place of 96 microseconds). So each block starts at another place, its colour.
+
 NumPy keeps its allocator in a context variable: a new thread starts with the default one unless it is told, and
 gives back what it got from other threads to the pool.
 """
@@ -69,6 +73,7 @@ cdef enum:
     SMALLEST_BITS = 14                   # blocks of 16 KiB and more are pooled
     STEPS = 8 * 40                       # eight an octave
     WASTE = 2                            # how many steps too large a free block may be
+    COLOURS = 16                         # places in a page of 4 KiB where a block may start
     HUGE_BITS = 22                       # from 4 MiB on the system may map pages of 2 MiB (NumPy asks for them, too)
 
 
@@ -86,6 +91,7 @@ cdef struct Pool:
     size_t live, cached, peak, hits, misses, limit
 
 cdef Pool pool
+cdef size_t colour = 0
 cdef PyThread_type_lock lock = NULL
 cdef PyDataMem_Handler handler
 cdef object capsule = None
@@ -117,12 +123,18 @@ cdef size_t rounded(size_t size, int* step) noexcept nogil:
 
 
 cdef Block* fresh(size_t capacity, int step, bint cleared) noexcept nogil:
-    cdef size_t whole = capacity + 2 * HEADER
-    cdef void* raw = calloc(1, whole) if cleared else malloc(whole)
+    global colour
+    cdef size_t shift = 0, whole
+    cdef void* raw
     cdef Block* block
+    if capacity >= (<size_t>COLOURS << 12):                  # at most a sixteenth is wasted
+        colour += 5                                          # (threads may meet here; any colour is as good)
+        shift = (colour % COLOURS) * (4096 // COLOURS)
+    whole = capacity + 2 * HEADER + shift
+    raw = calloc(1, whole) if cleared else malloc(whole)
     if raw == NULL:
         return NULL
-    block = <Block*>((<uintptr_t>raw + HEADER - 1) & ~<uintptr_t>(HEADER - 1))
+    block = <Block*>(((<uintptr_t>raw + HEADER - 1) & ~<uintptr_t>(HEADER - 1)) + shift)
     block.raw = raw
     block.capacity = capacity
     block.step = step

@@ -15,7 +15,7 @@ from libc.stdlib cimport calloc, free, malloc
 from minidl.errors import ShapeError
 
 from .arrays cimport empty, empty_like, first, larger, like, real, smaller, vector
-from .reduce cimport centered_dot, squares, total, two_sums
+from .reduce cimport LANES, squares, total, two_sums
 from .threads cimport threads_for
 
 cnp.import_array()
@@ -26,6 +26,7 @@ cdef enum:
     TILE = 64                    # channels side by side, where each has a single number in a sample
     ROWS = 32                    # samples of such a tile in one block
     PARTS = 128                  # partial sums of a layer norm's weight gradient, at most
+    COLUMNS = 256                # features worked on at a time for a layer norm's weight gradient
     COST = 400                   # nanoseconds for a thousand elements
 
 
@@ -265,16 +266,18 @@ cdef void grad_channel(const real* g__ncs, const real* x__ncs, const real* weigh
     cdef Py_ssize_t step = c * s, i = 0, j, rows
     cdef double sum_g = 0, sum_gx = 0, rstd, m = larger(1, n * s)
     while i < n and s > 0:
-        if s < SHORT:
+        if s < LANES:                                        # shorter than the vectors: collected first
             rows = collect(g + i * step, gs, n - i, step, s)
             collect(x + i * step, xs, n - i, step, s)
-            two_sums(gs, xs, mean, rows * s, &sum_g, &sum_gx)
-            i += rows
+            two_sums(gs, xs, mean, 1, rows * s, 0, &sum_g, &sum_gx)
+        elif s <= BLOCK:
+            rows = smaller(n - i, BLOCK // s)
+            two_sums(g + i * step, x + i * step, mean, rows, s, step, &sum_g, &sum_gx)
         else:
+            rows = 1
             for j in range(0, s, 2048):
-                rows = smaller(BLOCK, s - j)
-                two_sums(g + i * step + j, x + i * step + j, mean, rows, &sum_g, &sum_gx)
-            i += 1
+                two_sums(g + i * step + j, x + i * step + j, mean, 1, smaller(BLOCK, s - j), 0, &sum_g, &sum_gx)
+        i += rows
     rstd = factor(<const real*>NULL, 0, var__c[ch], eps)
     dbias__c[ch] = <real>sum_g
     dweight__c[ch] = <real>(sum_gx * rstd)
@@ -419,29 +422,56 @@ def layer_norm(x, weight, bias, double eps):
     return y, mean, rstd
 
 
+cdef void layer_grad_row(const real* g, const real* x, const real* weight, real mean, real rstd, real* dx,
+                         Py_ssize_t d) noexcept nogil:
+    """With h = g weight and xhat = (x - mean) rstd: dx = rstd (h - mean(h) - xhat mean(h xhat))."""
+    cdef real h[BLOCK]
+    cdef Py_ssize_t start, n, j
+    cdef double sum_h = 0, sum_hx = 0
+    cdef real level, slope
+    for start in range(0, d, 2048):
+        n = smaller(BLOCK, d - start)
+        for j in range(n):
+            h[j] = g[start + j] * weight[start + j] if weight != NULL else g[start + j]
+        two_sums(h, x + start, mean, 1, n, 0, &sum_h, &sum_hx)
+    level = <real>(sum_h / d)
+    slope = <real>(sum_hx * rstd * rstd / d)
+    if d <= BLOCK:                                           # h is still there
+        for j in range(d):
+            dx[j] = (h[j] - level - (x[j] - mean) * slope) * rstd
+    elif weight != NULL:
+        for j in range(d):
+            dx[j] = (g[j] * weight[j] - level - (x[j] - mean) * slope) * rstd
+    else:
+        for j in range(d):
+            dx[j] = (g[j] - level - (x[j] - mean) * slope) * rstd
+
+
+cdef void layer_grad_columns(const real* g, const real* x, const real* mean, const real* rstd, real* dweight,
+                             real* dbias, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t d) noexcept nogil:
+    """What some rows add to at most COLUMNS numbers of dweight and dbias."""
+    cdef real sum_gx[COLUMNS]                                # local: the compiler need not fear that they overlap
+    cdef real sum_g[COLUMNS]
+    cdef Py_ssize_t r, j
+    for j in range(n):
+        sum_gx[j] = sum_g[j] = 0
+    for r in range(rows):
+        for j in range(n):
+            sum_gx[j] += g[r * d + j] * ((x[r * d + j] - mean[r]) * rstd[r])
+            sum_g[j] += g[r * d + j]
+    for j in range(n):
+        dweight[j] = sum_gx[j]
+        dbias[j] = sum_g[j]
+
+
 cdef void layer_grad_rows(const real* g, const real* x, const real* weight, const real* mean, const real* rstd,
                           real* dx, real* dweight, real* dbias, Py_ssize_t rows, Py_ssize_t d) noexcept nogil:
-    """dx of some rows, and what they add to dweight and dbias. With h = g weight and xhat = (x - mean) rstd:
-    dx = rstd (h - mean(h) - xhat mean(h xhat))."""
+    """dx of some rows, and what they add to dweight and dbias."""
     cdef Py_ssize_t r, j
-    cdef real center, scale, level, slope
-    for j in range(d):
-        dweight[j] = dbias[j] = 0
     for r in range(rows):
-        center = mean[r]
-        scale = rstd[r]
-        for j in range(d):                               # two short loops: with more arrays in one, the compiler
-            dweight[j] += g[j] * ((x[j] - center) * scale)   # would have to fear that they overlap
-            dbias[j] += g[j]
-        for j in range(d):
-            dx[j] = g[j] * weight[j] if weight != NULL else g[j]     # h, for the moment
-        level = total(dx, d) / <real>d
-        slope = centered_dot(dx, x, center, d) * scale * scale / <real>d
-        for j in range(d):
-            dx[j] = (dx[j] - level - (x[j] - center) * slope) * scale
-        g += d
-        x += d
-        dx += d
+        layer_grad_row(g + r * d, x + r * d, weight, mean[r], rstd[r], dx + r * d, d)
+    for j in range(0, d, 256):
+        layer_grad_columns(g + j, x + j, mean, rstd, dweight + j, dbias + j, rows, smaller(COLUMNS, d - j), d)
 
 
 cdef int layer_grad_all(const real* g__md, const real* x__md, const real* weight__d, const real* mean__m,

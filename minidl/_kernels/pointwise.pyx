@@ -9,7 +9,7 @@ from cython.parallel cimport prange
 
 from .arrays cimport empty_like, first, like, real, smaller
 from .threads cimport threads_for
-from .vecmath cimport erf as erf_of, exp, sigmoid as sigmoid_of, tanh as tanh_of
+from .vecmath cimport bell, erf as erf_of, normal_cdf, sigmoid as sigmoid_of, tanh as tanh_of
 
 cnp.import_array()
 
@@ -164,17 +164,14 @@ def silu_grad(grad, x):
 cdef void gelu_block(const real* x, real* y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
-        y[i] = <real>0.5 * x[i] * (<real>1 + erf_of(x[i] * <real>0.70710678118654752440))
+        y[i] = x[i] * normal_cdf(x[i])
 
 
 cdef void gelu_grad_block(const real* grad, const real* x, real* dx, Py_ssize_t n) noexcept nogil:
     """d/dx x Phi(x) = Phi(x) + x phi(x), phi the density of the normal distribution."""
     cdef Py_ssize_t i
-    cdef real distribution, density
     for i in range(n):
-        distribution = <real>0.5 * (<real>1 + erf_of(x[i] * <real>0.70710678118654752440))
-        density = <real>0.39894228040143267794 * exp(<real>-0.5 * x[i] * x[i])
-        dx[i] = grad[i] * (distribution + x[i] * density)
+        dx[i] = grad[i] * (normal_cdf(x[i]) + x[i] * <real>0.39894228040143267794 * bell(x[i]))
 
 
 cdef inline real gelu_angle(real x) noexcept nogil:

@@ -1,14 +1,19 @@
 # Sums and maxima over a contiguous row, fast without -ffast-math.
 #
 # A compiler may not reorder floating-point additions, so the order that suits the vector unit is written out:
-# LANES running sums, one for every LANES-th element, folded in halves at the end. The order is fixed by this
-# source, never by the processor or the number of threads. Rows are meant to be short (a few thousand elements);
-# whoever sums more adds the blocks in double.
+# running sums side by side, one for every element of a block of 2 LANES, folded in halves at the end. The order is
+# fixed by this source, never by the processor or the number of threads. Rows are meant to be short (a few thousand
+# elements); whoever sums more adds the blocks in double.
 
 from .arrays cimport real
 
 cdef enum:
     LANES = 32
+
+cdef enum Term:
+    PLAIN                        # x
+    PRODUCT                      # a (x - center)
+    SQUARE                       # (x - center)**2
 
 
 cdef inline real fold(real* lane) noexcept nogil:
@@ -22,78 +27,57 @@ cdef inline real fold(real* lane) noexcept nogil:
     return (lane[0] + lane[2]) + (lane[1] + lane[3])
 
 
-cdef inline real total(const real* x, Py_ssize_t n) noexcept nogil:
-    """sum x[i]"""
+cdef inline real term_of(Term term, const real* a, const real* x, real center, Py_ssize_t j) noexcept nogil:
+    if term == PLAIN:
+        return x[j]
+    elif term == PRODUCT:
+        return a[j] * (x[j] - center)
+    else:
+        return (x[j] - center) * (x[j] - center)
+
+
+cdef inline real add_up(Term term, const real* a, const real* x, real center, Py_ssize_t n) noexcept nogil:
+    """The sum of a term, a constant at each call, over a row."""
     cdef real lane[LANES]
+    cdef real more[LANES]
     cdef real rest[LANES]        # a copy for the tail: indexing `lane` by a variable would keep it out of registers
     cdef Py_ssize_t block, j
     for j in range(LANES):
-        lane[j] = 0
-    for block in range(n // LANES):
+        lane[j] = more[j] = 0
+    for block in range(n // (2 * LANES)):
         for j in range(LANES):
-            lane[j] += x[j]
+            lane[j] += term_of(term, a, x, center, j)
+        for j in range(LANES):
+            more[j] += term_of(term, a, x, center, LANES + j)
+        a += 2 * LANES
+        x += 2 * LANES
+    n %= 2 * LANES
+    if n >= LANES:
+        for j in range(LANES):
+            lane[j] += term_of(term, a, x, center, j)
+        a += LANES
         x += LANES
+        n -= LANES
     for j in range(LANES):
-        rest[j] = lane[j]
-    for j in range(n % LANES):
-        rest[j] += x[j]
+        rest[j] = lane[j] + more[j]
+    for j in range(n):
+        rest[j] += term_of(term, a, x, center, j)
     return fold(rest)
+
+
+cdef inline real total(const real* x, Py_ssize_t n) noexcept nogil:
+    """sum x[i]"""
+    return add_up(PLAIN, x, x, <real>0, n)
 
 
 cdef inline real dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
     """sum a[i] b[i]"""
-    cdef real lane[LANES]
-    cdef real rest[LANES]
-    cdef Py_ssize_t block, j
-    for j in range(LANES):
-        lane[j] = 0
-    for block in range(n // LANES):
-        for j in range(LANES):
-            lane[j] += a[j] * b[j]
-        a += LANES
-        b += LANES
-    for j in range(LANES):
-        rest[j] = lane[j]
-    for j in range(n % LANES):
-        rest[j] += a[j] * b[j]
-    return fold(rest)
-
-
-cdef inline real centered_dot(const real* a, const real* x, real center, Py_ssize_t n) noexcept nogil:
-    """sum a[i] (x[i] - center)"""
-    cdef real lane[LANES]
-    cdef real rest[LANES]
-    cdef Py_ssize_t block, j
-    for j in range(LANES):
-        lane[j] = 0
-    for block in range(n // LANES):
-        for j in range(LANES):
-            lane[j] += a[j] * (x[j] - center)
-        a += LANES
-        x += LANES
-    for j in range(LANES):
-        rest[j] = lane[j]
-    for j in range(n % LANES):
-        rest[j] += a[j] * (x[j] - center)
-    return fold(rest)
+    return add_up(PRODUCT, a, b, <real>0, n)
 
 
 cdef inline real squares(const real* x, real center, Py_ssize_t n) noexcept nogil:
     """sum (x[i] - center)**2"""
-    cdef real lane[LANES]
-    cdef real rest[LANES]
-    cdef Py_ssize_t block, j
-    for j in range(LANES):
-        lane[j] = 0
-    for block in range(n // LANES):
-        for j in range(LANES):
-            lane[j] += (x[j] - center) * (x[j] - center)
-        x += LANES
-    for j in range(LANES):
-        rest[j] = lane[j]
-    for j in range(n % LANES):
-        rest[j] += (x[j] - center) * (x[j] - center)
-    return fold(rest)
+    return add_up(SQUARE, x, x, center, n)
 
 
 cdef inline real largest(const real* x, Py_ssize_t n) noexcept nogil:
@@ -112,33 +96,40 @@ cdef inline real largest(const real* x, Py_ssize_t n) noexcept nogil:
         rest[j] = lane[j]
     for j in range(n % LANES):
         rest[j] = x[j] if x[j] > rest[j] else rest[j]
-    for j in range(LANES):
+    for j in range(16):
+        rest[j] = rest[j + 16] if rest[j + 16] > rest[j] else rest[j]
+    for j in range(8):
+        rest[j] = rest[j + 8] if rest[j + 8] > rest[j] else rest[j]
+    for j in range(4):
+        rest[j] = rest[j + 4] if rest[j + 4] > rest[j] else rest[j]
+    for j in range(4):
         best = rest[j] if rest[j] > best else best
     return best
 
 
-cdef inline void two_sums(const real* a, const real* x, real center, Py_ssize_t n, double* sum_a,
-                          double* sum_ax) noexcept nogil:
-    """Add sum a[i] and sum a[i] (x[i] - center), reading a once."""
+cdef inline void two_sums(const real* a, const real* x, real center, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t step,
+                          double* sum_a, double* sum_ax) noexcept nogil:
+    """Add sum a[r, i] and sum a[r, i] (x[r, i] - center) over rows of n numbers, `step` apart, reading a once."""
     cdef real lane[LANES]
     cdef real lane_x[LANES]
     cdef real rest[LANES]
     cdef real rest_x[LANES]
-    cdef Py_ssize_t block, j
+    cdef Py_ssize_t r, block, j, whole = n // LANES * LANES
     for j in range(LANES):
-        lane[j] = lane_x[j] = 0
-    for block in range(n // LANES):
-        for j in range(LANES):
-            lane[j] += a[j]
-        for j in range(LANES):
-            lane_x[j] += a[j] * (x[j] - center)
-        a += LANES
-        x += LANES
+        lane[j] = lane_x[j] = rest[j] = rest_x[j] = 0
+    for r in range(rows):
+        for block in range(n // LANES):
+            for j in range(LANES):
+                lane[j] += a[block * LANES + j]
+            for j in range(LANES):
+                lane_x[j] += a[block * LANES + j] * (x[block * LANES + j] - center)
+        for j in range(n - whole):
+            rest[j] += a[whole + j]
+            rest_x[j] += a[whole + j] * (x[whole + j] - center)
+        a += step
+        x += step
     for j in range(LANES):
-        rest[j] = lane[j]
-        rest_x[j] = lane_x[j]
-    for j in range(n % LANES):
-        rest[j] += a[j]
-        rest_x[j] += a[j] * (x[j] - center)
+        rest[j] += lane[j]
+        rest_x[j] += lane_x[j]
     sum_a[0] += fold(rest)
     sum_ax[0] += fold(rest_x)

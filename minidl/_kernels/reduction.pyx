@@ -2,7 +2,7 @@
 
 The axes that are kept must be neighbours; then the array is (A, B, C) and the result y[b] = sum over a and c:
 
-    C = 1    sum over rows (R, B): blocks of rows, each a running row of sums
+    C = 1    sum over rows (A, B): blocks of rows and tiles of columns, each a running row of sums
     B = 1    sum of everything: blocks of elements
     else     one channel b after the other, its A pieces of C neighbours
 
@@ -23,6 +23,9 @@ cnp.import_array()
 cdef enum:
     STRETCH = 2048               # elements added in single precision before their sum goes to double
     BLOCK = 16384                # elements of a task
+    TILE = 512                   # columns worked on at a time
+    RUN = 128                    # rows added in single precision before their sum goes to double
+    PARTS = 16                   # that a sum over rows is cut into, at most
 
 
 cdef inline double long_total(const real* x, Py_ssize_t n) noexcept nogil:
@@ -34,15 +37,26 @@ cdef inline double long_total(const real* x, Py_ssize_t n) noexcept nogil:
     return s
 
 
-cdef inline void add_rows(const real* x, real* row, Py_ssize_t rows, Py_ssize_t width) noexcept nogil:
-    """row[j] = sum of x[i, j] over i"""
-    cdef Py_ssize_t i, j
-    for j in range(width):
-        row[j] = 0
-    for i in range(rows):
-        for j in range(width):
-            row[j] += x[j]
-        x += width
+cdef void sum_tile(const real* x, double* sums, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n) noexcept nogil:
+    """sums[j] = sum of x[i, j] over the rows, for n columns (TILE at most) of an array that is `width` wide."""
+    cdef real running[TILE]
+    cdef Py_ssize_t i, j, start = 0, stop
+    for j in range(n):
+        sums[j] = 0
+    while start < rows:
+        stop = smaller(rows, start + RUN)
+        for j in range(n):
+            running[j] = 0
+        for i in range(start, stop - 3, 4):
+            for j in range(n):
+                running[j] += (x[i * width + j] + x[(i + 1) * width + j]) \
+                    + (x[(i + 2) * width + j] + x[(i + 3) * width + j])
+        for i in range(stop - (stop - start) % 4, stop):
+            for j in range(n):
+                running[j] += x[i * width + j]
+        for j in range(n):
+            sums[j] += running[j]
+        start = stop
 
 
 cdef inline void collect(const double* parts, real* y, Py_ssize_t count, Py_ssize_t width) noexcept nogil:
@@ -56,18 +70,14 @@ cdef inline void collect(const double* parts, real* y, Py_ssize_t count, Py_ssiz
         y[j] = <real>s
 
 
-cdef inline void widen(const real* row, double* part, Py_ssize_t width) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(width):
-        part[j] = row[j]
-
-
-cdef void sum_rows(const real* x, real* y, double* parts, real* running, Py_ssize_t rows, Py_ssize_t width,
-                   Py_ssize_t per_block) noexcept nogil:
-    cdef Py_ssize_t blocks = (rows + per_block - 1) // per_block, i
-    for i in prange(blocks, num_threads=threads_for(rows * width // 8), schedule="static"):
-        add_rows(x + i * per_block * width, running + i * width, smaller(per_block, rows - i * per_block), width)
-        widen(running + i * width, parts + i * width, width)
+cdef void sum_rows(const real* x, real* y, double* parts, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t per_block,
+                   Py_ssize_t blocks) noexcept nogil:
+    cdef Py_ssize_t tiles = (width + TILE - 1) // TILE, task, i, j
+    for task in prange(tiles * blocks, num_threads=threads_for(rows * width // 10), schedule="static"):
+        i = task // tiles
+        j = task % tiles * TILE
+        sum_tile(x + i * per_block * width + j, parts + i * width + j, smaller(per_block, rows - i * per_block), width,
+                 smaller(TILE, width - j))
     collect(parts, y, blocks, width)
 
 
@@ -94,27 +104,25 @@ cdef void sum_channels(const real* x, real* y, Py_ssize_t a, Py_ssize_t b, Py_ss
 
 
 cdef run(const real* x, real* y, Py_ssize_t a, Py_ssize_t b, Py_ssize_t c):
-    cdef Py_ssize_t per_block = larger(1, smaller(256, BLOCK // larger(b, 1)))
-    cdef Py_ssize_t blocks = (a * c) // BLOCK + 1 if b == 1 else (a + per_block - 1) // per_block
+    # The parts of a sum over rows: few where there are many columns, which are shared out, too.
+    cdef Py_ssize_t per_block = larger(RUN, (a + PARTS - 1) // PARTS) if b < PARTS * TILE else a
+    cdef Py_ssize_t blocks = (a * c) // BLOCK + 1 if b == 1 else (a + per_block - 1) // larger(1, per_block)
     cdef double* parts
-    cdef real* running
     if b != 1 and c != 1:
         with nogil:
             sum_channels(x, y, a, b, c)
         return
     parts = <double*>calloc(larger(1, blocks * b), sizeof(double))
-    running = <real*>calloc(larger(1, blocks * b), sizeof(real))
     try:
-        if parts == NULL or running == NULL:
+        if parts == NULL:
             raise MemoryError("sum: no memory for the sums of the blocks")
         with nogil:
             if b == 1:
                 sum_all(x, y, parts, a * c)
             else:
-                sum_rows(x, y, parts, running, a, b, per_block)
+                sum_rows(x, y, parts, a, b, per_block, blocks)
     finally:
         free(parts)
-        free(running)
 
 
 def sum_around(x, int first, int last):

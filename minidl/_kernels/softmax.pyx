@@ -17,7 +17,7 @@ from minidl.errors import ShapeError
 from .arrays cimport empty, empty_like, first, indices, larger, like, real, smaller, vector
 from .reduce cimport dot, largest, total
 from .threads cimport threads_for
-from .vecmath cimport exp
+from .vecmath cimport exp_below
 
 cnp.import_array()
 
@@ -68,18 +68,18 @@ cdef inline double log_or_zero(double total_) noexcept nogil:
 cdef inline void exp_all(const real* x, real* y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
-        y[j] = exp(x[j])
+        y[j] = exp_below(x[j])
 
 
 cdef inline double exp_total(const real* x, real shift, Py_ssize_t n) noexcept nogil:
-    """sum exp(x[j] - shift) of a row of any length, through a small buffer."""
+    """sum exp_below(x[j] - shift) of a row of any length, through a small buffer."""
     cdef real e[BLOCK]
     cdef Py_ssize_t start = 0, j, m
     cdef double s = 0
     while start < n:
         m = smaller(BLOCK, n - start)
         for j in range(m):
-            e[j] = exp(x[start + j] - shift)
+            e[j] = exp_below(x[start + j] - shift)
         s += short_total(e, m)
         start += BLOCK
     return s
@@ -97,7 +97,7 @@ cdef void softmax_rows(const real* x, real* y, Py_ssize_t count, Py_ssize_t leng
                 y[r * length + j] = x[r * length + j] - m
         else:
             for j in range(length):
-                y[r * length + j] = exp(x[r * length + j] - m)
+                y[r * length + j] = exp_below(x[r * length + j] - m)
     if length < SHORT:                                       # short rows: one long loop over all of them
         exp_all(y, y, count * length)
     for r in range(count):
@@ -159,7 +159,7 @@ cdef void softmax_columns(const real* x, real* y, Py_ssize_t length, Py_ssize_t 
         s[j] = 0
     for i in range(length):
         for j in range(width):
-            y[i * stride + j] = exp(x[i * stride + j] - m[j])
+            y[i * stride + j] = exp_below(x[i * stride + j] - m[j])
             s[j] += y[i * stride + j]
     for j in range(width):
         s[j] = <real>1 / s[j] if s[j] != 0 else <real>0
@@ -178,7 +178,7 @@ cdef void log_softmax_columns(const real* x, real* y, Py_ssize_t length, Py_ssiz
         s[j] = 0
     for i in range(length):
         for j in range(width):
-            s[j] += exp(x[i * stride + j] - m[j])
+            s[j] += exp_below(x[i * stride + j] - m[j])
     for j in range(width):
         s[j] = <real>log_or_zero(s[j])
     for i in range(length):
@@ -223,7 +223,7 @@ cdef void log_softmax_grad_columns(const real* g, const real* y, real* dx,
             s[j] += g[i * stride + j]
     for i in range(length):
         for j in range(width):
-            dx[i * stride + j] = g[i * stride + j] - exp(y[i * stride + j]) * s[j]
+            dx[i * stride + j] = g[i * stride + j] - exp_below(y[i * stride + j]) * s[j]
 
 
 # ---------------------------------------------------------------- sharing out the work

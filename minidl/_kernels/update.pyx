@@ -4,7 +4,7 @@ A network has many small tensors, so a step first turns the lists into a table o
 PIECE elements, and then runs over the table without Python; threads share out pieces. What is not a plain native
 contiguous array is left alone: every function returns the positions it skipped, for the reference to handle.
 
-The order of the arithmetic is PyTorch's. `sign` is -1 to maximize, else 1.
+The order of the arithmetic is PyTorch's, but for Adam's correction, a factor here in place of a division. `sign` is -1 to maximize, else 1.
 """
 
 cimport numpy as cnp
@@ -176,7 +176,7 @@ def sgd(params, grads, momenta, double lr, double momentum, double dampening, do
 cdef void adam_loop(real* p, const real* g, real* m, real* v, real* top, Py_ssize_t n, double* k) noexcept nogil:
     """p: parameter, m and v: running means of the gradient and its square, top: largest v so far or NULL."""
     cdef real size = <real>k[0], intake_m = <real>k[1], beta2 = <real>k[2], intake_v = <real>k[3]
-    cdef real correction = <real>k[4], eps = <real>k[5], decay = <real>k[6], shrink = <real>k[7], sign = <real>k[8]
+    cdef real unbias = <real>k[4], eps = <real>k[5], decay = <real>k[6], shrink = <real>k[7], sign = <real>k[8]
     cdef real q, step
     cdef Py_ssize_t i
     if top == NULL:
@@ -185,7 +185,7 @@ cdef void adam_loop(real* p, const real* g, real* m, real* v, real* top, Py_ssiz
             step = sign * g[i] + decay * q
             m[i] += intake_m * (step - m[i])
             v[i] = v[i] * beta2 + intake_v * step * step
-            p[i] = q - size * m[i] / (root(v[i]) / correction + eps)
+            p[i] = q - size * m[i] / (root(v[i]) * unbias + eps)
     else:
         for i in range(n):
             q = p[i] * shrink
@@ -193,7 +193,7 @@ cdef void adam_loop(real* p, const real* g, real* m, real* v, real* top, Py_ssiz
             m[i] += intake_m * (step - m[i])
             v[i] = v[i] * beta2 + intake_v * step * step
             top[i] = top[i] if top[i] > v[i] else v[i]
-            p[i] = q - size * m[i] / (root(top[i]) / correction + eps)
+            p[i] = q - size * m[i] / (root(top[i]) * unbias + eps)
 
 
 cdef void adam_step(Piece* a, double* k) noexcept nogil:
@@ -207,7 +207,7 @@ cdef void adam_step(Piece* a, double* k) noexcept nogil:
 def adam(params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, step, double lr, double beta1, double beta2, double eps,
          double weight_decay, bint decoupled, bint maximize):
     cdef double bias1 = 1 - beta1 ** <double>step, bias2 = 1 - beta2 ** <double>step
-    cdef double[9] k = [lr / bias1, 1 - beta1, beta2, 1 - beta2, sqrt(bias2), eps, 0 if decoupled else weight_decay,
+    cdef double[9] k = [lr / bias1, 1 - beta1, beta2, 1 - beta2, 1 / sqrt(bias2), eps, 0 if decoupled else weight_decay,
                         1 - lr * weight_decay if decoupled else 1, -1 if maximize else 1]
     return run(adam_step, (params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs), 0b11101, k, 700)
 

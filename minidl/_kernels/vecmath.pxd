@@ -1,4 +1,4 @@
-# exp, tanh, sigmoid and erf as plain arithmetic without a branch: a loop that calls them vectorises.
+# exp, tanh, sigmoid, erf and the normal distribution as plain arithmetic without a branch: a loop that calls them vectorises.
 #
 # float is good to about 2 ulp, double to about 1e-15 relative, denormals, infinities and NaN included.
 # Coefficients: minimax polynomials by the Remez algorithm in 40 digits.
@@ -114,6 +114,66 @@ cdef inline real exp(real x) noexcept nogil:
         return (p * power_of_two_d(half)) * power_of_two_d((n - (half - 6755399441055744.0)) + 6755399441055744.0)
 
 
+cdef inline real exp_below(real x) noexcept nogil:
+    """exp(x) for x up to 40, as softmax and sigmoid need it: 2**n is applied as 2**(n + 64) and a constant 2**-64,
+    which costs less than two factors that depend on n."""
+    cdef real n, r
+    if real is float:
+        x = <float>-104 if <float>-104 > x else x        # NaN fails the comparison and stays
+        n = (x * <float>1.4426950408889634 + <float>12582912) - <float>12582912
+        r = (x - n * <float>0.693145751953125) - n * <float>1.4286068203094172321e-6
+        return (<real>1 + expm1_poly(r)) * power_of_two_f(n + <float>12582976) * <float>5.421010862427522170e-20
+    else:
+        x = -746 if -746 > x else x
+        n = (x * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0
+        r = (x - n * 0.69314718036912381649) - n * 1.9082149292705877e-10
+        return (<real>1 + expm1_poly(r)) * power_of_two_d(n + 6755399441055808.0) * 5.421010862427522170e-20
+
+
+cdef inline real bell(real x) noexcept nogil:
+    """exp(-x**2 / 2), to a few units of the seventh digit in float: 2**n 2**f with a polynomial for 2**f."""
+    cdef real y, shifted, f, p
+    if real is float:
+        y = x * x * <float>-0.72134752044448170368
+        shifted = y + <float>12582912
+        f = y - (shifted - <float>12582912)
+        p = 0.00132647272
+        p = p * f + <float>0.00967151264
+        p = p * f + <float>0.0555073374
+        p = p * f + <float>0.240222421
+        p = p * f + <float>0.693146978
+        p = (p * f + <float>1) * power_of_two_f(shifted)
+        return <float>0 if y < <float>-126 else p        # NaN fails the comparison and stays
+    else:
+        return exp(<double>-0.5 * x * x)
+
+
+cdef inline real normal_cdf(real x) noexcept nogil:
+    """The normal distribution's Phi(x), a polynomial times bell(x) for its lower half in float.
+
+    So the lower tail keeps its digits, where 1 + erf(x / sqrt(2)) would lose them all.
+    """
+    cdef real a, p, tail
+    if real is float:
+        a = absolute(x)
+        a = <float>4.5 if <float>4.5 < a else a
+        p = -2.46037331e-07
+        p = p * a + <float>6.30394516e-06
+        p = p * a - <float>7.27590523e-05
+        p = p * a + <float>0.000506809854
+        p = p * a - <float>0.00242660032
+        p = p * a + <float>0.00870847236
+        p = p * a - <float>0.0251373556
+        p = p * a + <float>0.0616945177
+        p = p * a - <float>0.13271758
+        p = p * a + <float>0.249956459
+        p = p * a - <float>0.398939729
+        tail = (p * a + <float>0.5) * bell(x)
+        return tail if x < 0 else <float>1 - tail
+    else:
+        return 0.5 * (1 + erf(x * 0.70710678118654752440))
+
+
 cdef inline real tanh(real x) noexcept nogil:
     """tanh(x) = e / (e + 2) with e = exp(2|x|) - 1, which keeps all digits near zero."""
     cdef real t = <real>2 * absolute(x), n, r, scale, e
@@ -133,7 +193,7 @@ cdef inline real tanh(real x) noexcept nogil:
 
 cdef inline real sigmoid(real x) noexcept nogil:
     """1 / (1 + exp(-x)), written with exp(-|x|) so that nothing overflows and small results keep their digits."""
-    cdef real e = exp(-absolute(x))
+    cdef real e = exp_below(-absolute(x))
     cdef real numerator = e if x < 0 else <real>1
     return numerator / (<real>1 + e)
 
