@@ -5,11 +5,14 @@ which costs more than many a kernel's arithmetic. A training step asks for the s
 that arrays give back are kept and handed out again. NumPy calls the functions below through its hook for allocators
 (NEP 49); every array remembers who allocated it, so arrays from before, after and without the pool mix freely.
 
-Sizes are rounded up to one of eight steps an octave, and each step has a stack of free blocks: the one returned last
-is still in the processor's cache. Blocks below SMALLEST go straight to malloc. Every block starts at a multiple of
-64 bytes, with a header of 64 bytes before it:
+The system is asked for segments. A segment is one block at first; a large free block is cut when less is asked for,
+and what was cut is joined again when its neighbours are free, so the 30 MB of one layer serve several smaller arrays of
+the next. Free blocks are found by size, in bins of which there are eight an octave; in a bin the block returned last
+comes first, for it is still in the processor's cache. Requests below SMALLEST go straight to malloc. Every block
+starts at a multiple of 64 bytes, with a header of 64 bytes before it:
 
-    raw ... | header: raw, capacity, step, next | data (64-byte aligned) ...
+    raw ... | header, data (64-byte aligned) | header, data | ... end of the segment
+              `---------- block -----------' `-- right --'
 
 The system hands out large memory at the start of a page, and a processor finds the lines of its cache by the place in
 the page: a kernel that walks down four such arrays at once would have them fight for the same few lines (measured: an
@@ -70,27 +73,35 @@ cdef extern from *:
 
 cdef enum:
     HEADER = 64
+    MARGIN = 16                          # bytes after the data that belong to every block: a trap for who writes too far
     SMALLEST_BITS = 14                   # blocks of 16 KiB and more are pooled
-    STEPS = 8 * 40                       # eight an octave
-    WASTE = 2                            # how many steps too large a free block may be
-    COLOURS = 16                         # places in a page of 4 KiB where a block may start
+    BINS = 8 * 40                        # eight an octave
+    WASTE = 2                            # how many bins too large a small free block may be
+    CUT = 1 << 17                        # from 128 KiB on blocks are cut, and what is left over is as large, too
+    COLOURS = 16                         # places in a page of 4 KiB where a segment may start
     HUGE_BITS = 22                       # from 4 MiB on the system may map pages of 2 MiB (NumPy asks for them, too)
 
 
 cdef struct Block:
-    void* raw                            # what malloc returned
     size_t capacity                      # bytes of data
-    int step                             # -1: not pooled
-    Block* next                          # while it is free
+    int bin                              # -1: not pooled
+    unsigned int freed                   # the era in which it was given back, 0 while it is in use
+    Block* next                          # in its bin, while it is free
+    Block* previous
+    Block* left                          # neighbours in the segment
+    Block* right
+    void* raw                            # what malloc returned, in the first block of a segment
 
 
 cdef struct Pool:
-    Block* free_blocks[STEPS]
-    size_t last_use[STEPS]               # a running number: which sizes have not been asked for lately
+    Block* bins[BINS]
+    size_t last_use[BINS]                # a running number: which sizes have not been asked for lately
     size_t clock
+    unsigned int era                     # the process and its forks: a child does not touch what its parent kept
     size_t live, cached, peak, hits, misses, limit
 
 cdef Pool pool
+pool.era = 1
 cdef size_t colour = 0
 cdef PyThread_type_lock lock = NULL
 cdef PyDataMem_Handler handler
@@ -107,22 +118,18 @@ cdef inline void* data_of(Block* block) noexcept nogil:
     return <char*>block + HEADER
 
 
-cdef size_t rounded(size_t size, int* step) noexcept nogil:
-    """The capacity for a request of `size` bytes, and its step (-1: too small to pool)."""
+cdef int bin_of(size_t capacity) noexcept nogil:
+    """The bin of a free block, or -1 if it is too small to pool."""
     cdef int bits = SMALLEST_BITS
-    cdef size_t part, capacity
-    step[0] = -1
-    if size < (<size_t>1 << SMALLEST_BITS):
-        return size
-    while (size >> bits) > 1:
+    if capacity < (<size_t>1 << SMALLEST_BITS):
+        return -1
+    while (capacity >> bits) > 1:
         bits += 1
-    part = <size_t>1 << (bits - 3)
-    capacity = (size + part - 1) & ~(part - 1)
-    step[0] = (bits - SMALLEST_BITS) * 8 + <int>((capacity - (<size_t>1 << bits)) >> (bits - 3))
-    return capacity
+    return (bits - SMALLEST_BITS) * 8 + <int>((capacity >> (bits - 3)) & 7)
 
 
-cdef Block* fresh(size_t capacity, int step, bint cleared) noexcept nogil:
+cdef Block* fresh(size_t capacity, bint cleared) noexcept nogil:
+    """A block that is a segment of its own, from the system."""
     global colour
     cdef size_t shift = 0, whole
     cdef void* raw
@@ -135,37 +142,127 @@ cdef Block* fresh(size_t capacity, int step, bint cleared) noexcept nogil:
     if raw == NULL:
         return NULL
     block = <Block*>(((<uintptr_t>raw + HEADER - 1) & ~<uintptr_t>(HEADER - 1)) + shift)
-    block.raw = raw
     block.capacity = capacity
-    block.step = step
-    block.next = NULL
+    block.bin = bin_of(capacity)
+    block.freed = 0
+    block.left = block.right = NULL
+    block.raw = raw
     if capacity >> HUGE_BITS:
         ask_for_huge_pages(data_of(block), capacity)
     return block
 
 
+# Below, whoever calls holds the lock.
+
+cdef void put(Block* block) noexcept nogil:
+    """Into its bin."""
+    block.bin = bin_of(block.capacity)
+    block.freed = pool.era
+    block.previous = NULL
+    block.next = pool.bins[block.bin]
+    if block.next != NULL:
+        block.next.previous = block
+    pool.bins[block.bin] = block
+    pool.cached += block.capacity
+
+
+cdef void take_out(Block* block) noexcept nogil:
+    """Out of its bin."""
+    if block.previous != NULL:
+        block.previous.next = block.next
+    else:
+        pool.bins[block.bin] = block.next
+    if block.next != NULL:
+        block.next.previous = block.previous
+    block.freed = 0
+    pool.cached -= block.capacity
+
+
+cdef Block* find(size_t capacity) noexcept nogil:
+    """The free block that fits best, NULL if there is none. Small blocks are not cut: they must not be too large."""
+    cdef int first = bin_of(capacity), bin
+    cdef int last = BINS if capacity >= CUT else first + WASTE + 1
+    cdef Block* block
+    for bin in range(first, last if last < BINS else BINS):
+        block = pool.bins[bin]
+        while block != NULL:                                 # the first bin holds smaller ones, too
+            if block.capacity >= capacity:
+                return block
+            block = block.next
+    return NULL
+
+
+cdef void cut(Block* block, size_t capacity) noexcept nogil:
+    """Give back what a block holds beyond `capacity`, if both parts are large."""
+    cdef Block* rest
+    if capacity < CUT or block.capacity < capacity + HEADER + CUT:
+        return
+    rest = <Block*>(<char*>data_of(block) + capacity)
+    allow(rest, HEADER)
+    rest.capacity = block.capacity - capacity - HEADER
+    rest.raw = NULL
+    rest.left = block
+    rest.right = block.right
+    if rest.right != NULL:
+        rest.right.left = rest
+    block.right = rest
+    block.capacity = capacity
+    put(rest)
+
+
+cdef void swallow(Block* block) noexcept nogil:
+    """Make a block and its right neighbour one."""
+    cdef Block* gone = block.right
+    block.capacity += HEADER + gone.capacity
+    block.right = gone.right
+    if block.right != NULL:
+        block.right.left = block
+
+
+cdef Block* join(Block* block) noexcept nogil:
+    """Make one of a block and its free neighbours."""
+    if block.right != NULL and block.right.freed == pool.era:
+        take_out(block.right)
+        swallow(block)
+    if block.left != NULL and block.left.freed == pool.era:
+        block = block.left
+        take_out(block)
+        swallow(block)
+    return block
+
+
 cdef Block* unlink_until(size_t bytes_) noexcept nogil:
-    """Take free blocks out until at most `bytes_` are cached, the sizes not used for longest first (locked)."""
+    """Take out whole free segments until at most `bytes_` are cached, the sizes not used for longest first."""
     cdef Block* gone = NULL
     cdef Block* block
-    cdef int step, oldest
+    cdef Block* oldest
+    cdef int bin
     while pool.cached > bytes_:
-        oldest = -1
-        for step in range(STEPS):
-            if pool.free_blocks[step] != NULL and (oldest < 0 or pool.last_use[step] < pool.last_use[oldest]):
-                oldest = step
-        if oldest < 0:
+        oldest = NULL
+        for bin in range(BINS):
+            block = pool.bins[bin]
+            while block != NULL and (block.left != NULL or block.right != NULL):
+                block = block.next
+            if block != NULL and (oldest == NULL or pool.last_use[bin] < pool.last_use[oldest.bin]):
+                oldest = block
+        if oldest == NULL:
             break
-        block = pool.free_blocks[oldest]
-        pool.free_blocks[oldest] = block.next
-        pool.cached -= block.capacity
-        block.next = gone
-        gone = block
+        take_out(oldest)
+        oldest.next = gone
+        gone = oldest
+    return gone
+
+
+cdef Block* take_all() noexcept nogil:
+    cdef Block* gone
+    PyThread_acquire_lock(lock, WAIT_LOCK)
+    gone = unlink_until(0)
+    PyThread_release_lock(lock)
     return gone
 
 
 cdef void release(Block* block) noexcept nogil:
-    """Give a chain of blocks back to the system (not locked: this may take its time)."""
+    """Give a chain of segments back to the system (not locked: this may take its time)."""
     cdef Block* following
     while block != NULL:
         following = block.next
@@ -176,36 +273,33 @@ cdef void release(Block* block) noexcept nogil:
 # ---------------------------------------------------------------- what NumPy calls
 
 cdef void* hand_out(Block* block, size_t size) noexcept nogil:
-    """The data of a block, of which `size` bytes were asked for (16 bytes more belong to every block, see `fresh`)."""
+    """The data of a block, of which `size` bytes were asked for."""
     allow(data_of(block), size)
-    forbid(<char*>data_of(block) + size, block.capacity - size + 16)
+    forbid(<char*>data_of(block) + size, block.capacity - size)
     return data_of(block)
 
 
 cdef void* obtain(size_t size, bint cleared) noexcept nogil:
-    cdef int step, other
     cdef size_t capacity
     cdef Block* block = NULL
     if size > (<size_t>1 << 47):                             # more than any machine has; keeps the sums below honest
         return NULL
-    capacity = rounded(size, &step)
-    if step < 0:
-        block = fresh(capacity, step, cleared)
+    capacity = (size + MARGIN + HEADER - 1) & ~<size_t>(HEADER - 1)
+    if bin_of(capacity) < 0:
+        block = fresh(capacity, cleared)
         return NULL if block == NULL else hand_out(block, size)
     PyThread_acquire_lock(lock, WAIT_LOCK)
     pool.clock += 1
-    pool.last_use[step] = pool.clock
-    for other in range(step, step + WASTE + 1):
-        if other < STEPS and pool.free_blocks[other] != NULL:
-            block = pool.free_blocks[other]
-            pool.free_blocks[other] = block.next
-            pool.cached -= block.capacity
-            pool.live += block.capacity
-            pool.hits += 1
-            break
-    if block == NULL:
+    pool.last_use[bin_of(capacity)] = pool.clock
+    block = find(capacity)
+    if block != NULL:
+        take_out(block)
+        cut(block, capacity)
+        capacity = block.capacity
+        pool.hits += 1
+    else:
         pool.misses += 1
-        pool.live += capacity
+    pool.live += capacity
     pool.peak = pool.live if pool.live > pool.peak else pool.peak
     PyThread_release_lock(lock)
     if block != NULL:
@@ -213,24 +307,16 @@ cdef void* obtain(size_t size, bint cleared) noexcept nogil:
         if cleared:
             memset(data_of(block), 0, size)
         return data_of(block)
-    block = fresh(capacity, step, cleared)
+    block = fresh(capacity, cleared)
     if block == NULL:                                        # out of memory: what the pool holds may be enough
         release(take_all())
-        block = fresh(capacity, step, cleared)
+        block = fresh(capacity, cleared)
     if block == NULL:
         PyThread_acquire_lock(lock, WAIT_LOCK)
         pool.live -= capacity
         PyThread_release_lock(lock)
         return NULL
     return hand_out(block, size)
-
-
-cdef Block* take_all() noexcept nogil:
-    cdef Block* gone
-    PyThread_acquire_lock(lock, WAIT_LOCK)
-    gone = unlink_until(0)
-    PyThread_release_lock(lock)
-    return gone
 
 
 cdef void* pool_malloc(void* ctx, size_t size) noexcept nogil:
@@ -250,32 +336,34 @@ cdef void pool_free(void* ctx, void* data, size_t size) noexcept nogil:
     if data == NULL:
         return
     block = header_of(data)
-    if block.step < 0:
+    if block.bin < 0:
         free(block.raw)
         return
     forbid(data, block.capacity)
     PyThread_acquire_lock(lock, WAIT_LOCK)
     pool.live -= block.capacity
-    pool.cached += block.capacity
     pool.clock += 1
-    pool.last_use[block.step] = pool.clock
-    block.next = pool.free_blocks[block.step]
-    pool.free_blocks[block.step] = block
+    pool.last_use[block.bin] = pool.clock
+    block = join(block)
+    forbid(data_of(block), block.capacity)
+    put(block)
     gone = unlink_until(pool.limit)
     PyThread_release_lock(lock)
     release(gone)
 
 
 cdef void* pool_realloc(void* ctx, void* data, size_t size) noexcept nogil:
+    cdef Block* block
     cdef void* moved
     if data == NULL:
         return obtain(size, False)
-    allow(data, header_of(data).capacity)
-    if size <= header_of(data).capacity:
-        return hand_out(header_of(data), size)
+    block = header_of(data)
+    if size + MARGIN <= block.capacity:
+        return hand_out(block, size)
     moved = obtain(size, False)
     if moved != NULL:
-        memcpy(moved, data, header_of(data).capacity)
+        allow(data, block.capacity)
+        memcpy(moved, data, block.capacity if block.capacity < size else size)
         pool_free(ctx, data, 0)
     return moved
 
@@ -286,8 +374,9 @@ def _start_over_in_child():
     """After a fork: another thread of the parent may have held the lock, or been halfway through a stack."""
     global lock
     lock = PyThread_allocate_lock()
-    memset(pool.free_blocks, 0, sizeof(pool.free_blocks))
+    memset(pool.bins, 0, sizeof(pool.bins))
     pool.cached = 0
+    pool.era += 1
 
 
 cdef create():
@@ -347,12 +436,12 @@ def installed():
 
 
 def empty_cache():
-    """Give all free blocks back to the operating system; returns how many bytes that were."""
+    """Give all segments that are free as a whole back to the operating system; returns how many bytes that were."""
     if capsule is None:
         return 0
     cdef size_t before = pool.cached
     release(take_all())
-    return before
+    return before - pool.cached
 
 
 def stats():

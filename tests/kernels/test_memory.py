@@ -57,9 +57,37 @@ def test_a_block_is_handed_out_again():
 
 
 def test_a_little_smaller_fits_too_but_not_much_smaller():
-    first = address(np.empty(MEGABYTE, np.uint8))
-    assert address(np.empty(MEGABYTE - 50_000, np.uint8)) == first
-    assert address(np.empty(MEGABYTE // 2, np.uint8)) != first
+    """Small blocks, that is; large ones are cut."""
+    first = address(np.empty(100_000, np.uint8))
+    assert address(np.empty(95_000, np.uint8)) == first
+    assert address(np.empty(50_000, np.uint8)) != first
+
+
+def test_a_large_block_is_cut_and_joined_again():
+    whole = np.empty(8 * MEGABYTE, np.uint8)
+    start, live, misses = address(whole), memory.stats()["live"], memory.stats()["misses"]
+    del whole
+    parts = [np.empty(2 * MEGABYTE, np.uint8) for _ in range(3)]
+    for number in range(3):
+        parts[number].fill(number)
+    assert sorted(map(address, parts))[0] == start
+    assert all(start <= address(part) < start + 8 * MEGABYTE for part in parts)
+    assert [part.sum(dtype=int) for part in parts] == [2 * MEGABYTE * number for number in range(3)]
+    for number in (1, 0, 2):  # the middle one first: joined from both sides
+        parts[number] = None
+    assert address(np.empty(8 * MEGABYTE, np.uint8)) == start
+    assert memory.stats()["misses"] == misses and memory.stats()["cached"] <= live
+
+
+def test_what_is_in_use_keeps_its_segment():
+    whole = np.empty(8 * MEGABYTE, np.uint8)
+    del whole
+    part = np.empty(2 * MEGABYTE, np.uint8)
+    part.fill(7)
+    assert memory.empty_cache() == 0 and memory.stats()["cached"] >= 5 * MEGABYTE
+    assert (part == 7).all()
+    del part
+    assert memory.empty_cache() >= 8 * MEGABYTE and memory.stats()["cached"] == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 63, 1000, 2**14 - 1, 2**14, 2**14 + 1, 100_000, MEGABYTE, 5 * MEGABYTE + 3])
