@@ -70,9 +70,9 @@ cdef inline real total(const real* x, Py_ssize_t n) noexcept nogil:
     return add_up(PLAIN, x, x, <real>0, n)
 
 
-cdef inline real dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
-    """sum a[i] b[i]"""
-    return add_up(PRODUCT, a, b, <real>0, n)
+cdef inline real dot(const real* a, const real* x, real center, Py_ssize_t n) noexcept nogil:
+    """sum a[i] (x[i] - center)"""
+    return add_up(PRODUCT, a, x, center, n)
 
 
 cdef inline real squares(const real* x, real center, Py_ssize_t n) noexcept nogil:
@@ -107,29 +107,14 @@ cdef inline real largest(const real* x, Py_ssize_t n) noexcept nogil:
     return best
 
 
-cdef inline void two_sums(const real* a, const real* x, real center, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t step,
-                          double* sum_a, double* sum_ax) noexcept nogil:
-    """Add sum a[r, i] and sum a[r, i] (x[r, i] - center) over rows of n numbers, `step` apart, reading a once."""
-    cdef real lane[LANES]
-    cdef real lane_x[LANES]
-    cdef real rest[LANES]
-    cdef real rest_x[LANES]
-    cdef Py_ssize_t r, block, j, whole = n // LANES * LANES
-    for j in range(LANES):
-        lane[j] = lane_x[j] = rest[j] = rest_x[j] = 0
-    for r in range(rows):
-        for block in range(n // LANES):
-            for j in range(LANES):
-                lane[j] += a[block * LANES + j]
-            for j in range(LANES):
-                lane_x[j] += a[block * LANES + j] * (x[block * LANES + j] - center)
-        for j in range(n - whole):
-            rest[j] += a[whole + j]
-            rest_x[j] += a[whole + j] * (x[whole + j] - center)
-        a += step
-        x += step
-    for j in range(LANES):
-        rest[j] += lane[j]
-        rest_x[j] += lane_x[j]
-    sum_a[0] += fold(rest)
-    sum_ax[0] += fold(rest_x)
+cdef inline void add_row(Term term, const real* a, const real* x, real center, Py_ssize_t n,
+                         real* lane) noexcept nogil:
+    """Add a row to LANES running sums that the caller keeps, and folds in the end."""
+    cdef Py_ssize_t block, j
+    for block in range(n // LANES):
+        for j in range(LANES):
+            lane[j] += term_of(term, a, x, center, j)
+        a += LANES
+        x += LANES
+    for j in range(n % LANES):
+        lane[j] += term_of(term, a, x, center, j)

@@ -55,7 +55,7 @@ cdef inline real short_dot(const real* a, const real* b, Py_ssize_t n) noexcept 
     cdef real s = 0
     cdef Py_ssize_t j
     if n >= SHORT:
-        return dot(a, b, n)
+        return dot(a, b, <real>0, n)
     for j in range(n):
         s += a[j] * b[j]
     return s
