@@ -128,7 +128,9 @@ def _filled(
     name: str, sizes: tuple[Any, ...], value: Any, dtype: DTypeLike | None, device: str | None, requires_grad: bool
 ) -> Tensor:
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return Tensor(backend_for(device).xp.full(_shape(name, sizes), value, kind), requires_grad=requires_grad)
+    array = backend_for(device).empty(_shape(name, sizes), kind)
+    array.fill(value)
+    return Tensor(array, requires_grad=requires_grad)
 
 
 def zeros(*size: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
@@ -144,7 +146,7 @@ def ones(*size: Any, dtype: DTypeLike | None = None, device: str | None = None, 
 def empty(*size: Any, dtype: DTypeLike | None = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor whose elements are yet to be written."""
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return Tensor(backend_for(device).xp.empty(_shape("empty", size), kind), requires_grad=requires_grad)
+    return Tensor(backend_for(device).empty(_shape("empty", size), kind), requires_grad=requires_grad)
 
 
 def full(

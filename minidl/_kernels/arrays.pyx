@@ -1,5 +1,7 @@
 """Checks at the door of a kernel: after them a raw pointer may be followed without fear."""
 
+import numpy as np
+
 cimport numpy as cnp
 from cpython.object cimport PyObject
 

@@ -15,14 +15,15 @@ from minidl.errors import ShapeError
 
 from .arrays cimport empty, empty_like, first, larger, like, real, smaller, vector
 from .moments cimport BLOCK, Moments, data_or_null, join, join_row, optional
-from .reduce cimport LANES, PLAIN, PRODUCT, SQUARE, add_row, fold, total, dot
+from .reduce cimport LANES, PLAIN, PRODUCT, SQUARE, add_row, dot, fold, total
 from .threads cimport threads_for
 
 cnp.import_array()
 
 cdef enum:
     GROUP = 16                   # channels worked on together, at most,
-    STRETCH = 1024               # or as many as have so many numbers in a sample
+    STRETCH = 1024               # or as many as have so many numbers in a sample,
+    LONG = 512                   # but each by itself from so many on
     TILE = 64                    # channels side by side, where each has a single number in a sample
     ROWS = 32                    # samples of such a tile in one block
     COST = 400                   # nanoseconds for a thousand elements
@@ -47,7 +48,7 @@ cdef inline void clear(real* lane, Py_ssize_t n) noexcept nogil:
 
 cdef void moments_of(const real* x__ncs, Py_ssize_t n, Py_ssize_t c, Py_ssize_t s, Py_ssize_t count,
                      Moments* stats) noexcept nogil:
-    """Statistics of `count` neighbouring channels, GROUP at most; one only where s is below LANES or beyond BLOCK."""
+    """Statistics of `count` neighbouring channels, GROUP at most; one only where s is below LANES or from LONG on."""
     cdef real lane[GROUP * LANES]
     cdef real block[BLOCK]
     cdef real center[GROUP]
@@ -58,7 +59,7 @@ cdef void moments_of(const real* x__ncs, Py_ssize_t n, Py_ssize_t c, Py_ssize_t 
         if s < LANES:                                        # shorter than the vectors: collected first
             rows = collect(x__ncs + i * c * s, block, n - i, c * s, s)
             join_row(stats, block, rows * s)
-        elif s > BLOCK:
+        elif s >= LONG:
             rows = 1
             join_row(stats, x__ncs + i * c * s, s)
         else:
@@ -152,7 +153,7 @@ cdef void norm_tile(const real* x__nc, const real* weight__c, const real* bias__
 
 cdef Py_ssize_t channels_together(Py_ssize_t c, Py_ssize_t s, int threads) noexcept nogil:
     """How many channels to work on together: what a channel adds up to does not depend on it."""
-    if s < LANES or s >= STRETCH:
+    if s < LANES or s >= LONG:
         return 1
     return larger(1, smaller(smaller(GROUP, STRETCH // s), c // threads))
 
@@ -274,7 +275,7 @@ cdef void gradient_sums(const real* g__ncs, const real* x__ncs, const real* mean
             collect(x__ncs + i * c * s, xs, n - i, c * s, s)
             sum_g[0] += total(gs, rows * s)
             sum_gx[0] += dot(gs, xs, mean__c[0], rows * s)
-        elif s > BLOCK:
+        elif s >= LONG:
             rows = 1
             for j in range(0, s, 2048):
                 size = smaller(BLOCK, s - j)

@@ -205,7 +205,8 @@ class Optimizer:
             state["step"] += 1
             for name in names:
                 if name not in state:
-                    state[name] = backend_of(tensor.data).xp.full(tensor.shape, start, tensor.dtype)
+                    state[name] = backend_of(tensor.data).empty(tensor.shape, tensor.dtype)
+                    state[name].fill(start)
 
     def by_step(self, params: list[Tensor]) -> dict[int, list[Tensor]]:
         """Parameters by their number of steps, which differs where one had no gradient for a while."""

@@ -21,6 +21,11 @@ class UpdateMixin(Update):
     the reference.
     """
 
+    @property
+    def empty(self) -> Any:
+        """NumPy starts its arrays anywhere; a step over four of them takes half the time where cache lines begin."""
+        return kernels.arrays.new
+
     def sgd_update(
         self,
         params: Arrays,
