@@ -218,7 +218,7 @@ def typed(const float[:, ::1] x, const float[:, ::1] y, float[:, ::1] d, int thr
 # MR·NR independent chains; and MR + NR loads serve 3·MR·NR operations. The inner loop runs over neighbouring `j`, so the compiler turns it into vector
 # instructions all by itself: it does not reorder a single sum.
 #
-# It is the micro-kernel of `minidl/_kernels/gemm.pyx`, with `(a - b)²` in place of `a·b`. Two details come from there, too: `c` is a local array with
+# It is the micro-kernel of `minidl/_kernels/micro.pyx`, with `(a - b)²` in place of `a·b`. Two details come from there, too: `c` is a local array with
 # a constant size (so that it can live in registers), and the size depends on the processor (16 or 32 registers, of 16, 32 or 64 bytes).
 
 # %%
@@ -655,7 +655,7 @@ if compiled:
 # Now **chapters 9 and 10 together are a contribution**: the class and its cases go to `minidl/ops/`, the kernel to `minidl/_kernels/`, the
 # reference and the door to `minidl/backends/`. CONTRIBUTING.md says the rest.
 #
-# **Read on.** `minidl/_kernels/gemm.pyx`, whose first comment is the tile above. F. Van Zee, R. van de Geijn, *BLIS* (ACM TOMS 2015), for the theory of
+# **Read on.** `minidl/_kernels/micro.pyx`, whose first comment is the tile above. F. Van Zee, R. van de Geijn, *BLIS* (ACM TOMS 2015), for the theory of
 # such tiles. K. Goto, R. van de Geijn, *Anatomy of high-performance matrix multiplication* (ACM TOMS 2008). Cython's manual on typed
 # memoryviews and on parallelism.
 

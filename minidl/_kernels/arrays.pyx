@@ -37,6 +37,17 @@ cdef cnp.ndarray empty(int ndim, cnp.npy_intp* shape, int typenum):
         PyDataMem_SetHandler(<PyObject*>previous)
 
 
+def new(shape, dtype):
+    """numpy.empty from the pool, whatever the size: the array starts with a cache line."""
+    if pool is None:
+        return np.empty(shape, dtype)
+    cdef object previous = PyDataMem_SetHandler(<PyObject*>pool)
+    try:
+        return np.empty(shape, dtype)
+    finally:
+        PyDataMem_SetHandler(<PyObject*>previous)
+
+
 def alike(*arrays):
     """Whether all arrays (None is skipped) are float32, or all are float64: what the kernels are compiled for."""
     cdef int kind = -1

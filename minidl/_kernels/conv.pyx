@@ -11,7 +11,8 @@ cimport numpy as cnp
 from .arrays cimport PyArray_ZEROS, empty, first, larger, vector
 from .dots cimport correlate_dots, suits_dots
 from .fold cimport Fold, fold, suits_fold
-from .gemm cimport LARGEST, ceil_div
+from .gemm cimport LARGEST
+from .micro cimport ceil_div
 from .scratch cimport give, take
 from .sweep cimport Phase, Sweep, Tap, sweep
 from .wgrad cimport Correlation, correlate

@@ -22,7 +22,7 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
-from .gemm cimport ceil_div
+from .micro cimport ceil_div
 from .scratch cimport give, take
 from .threads cimport threads_for
 from .wgrad cimport Correlation

@@ -19,7 +19,8 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
-from .gemm cimport ceil_div, multiply_tile, pack, padded_height, panel_height, tile_columns
+from .micro cimport ceil_div, multiply_tile, padded_height, panel_height, tile_columns
+from .packing cimport pack
 from .scratch cimport give, take
 from .threads cimport threads_for
 

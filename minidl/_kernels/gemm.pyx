@@ -1,28 +1,29 @@
-"""Products of matrices: one micro-kernel, and the packing that feeds it.
+"""Products of matrices: how a product is cut so that the micro-kernel always reads from a cache.
 
     C[i, j] = bias + sum over k of A[i, k] * B[k, j]
 
-The micro-kernel computes a tile of C, MR x NR numbers that stay in registers, while it walks down k. A comes as a
-*panel*: MR rows stored k by k, so that it is read front to back. Row k of B starts at ``x + off[k]``: a table of
-numbers says where. For a matrix ``off[k] = k * ldb``; conv.pyx puts other numbers there and has a convolution.
+micro.pyx computes one tile of C; packing.pyx puts A and B in the order in which it reads. Here are the loops around:
 
-             x + off[k] --->  b b b b ... b   NR numbers in a row, wherever they are
-                          .-----------------
-     panel of A, row k    |  c c c c ... c    c[i, j] += a[k, i] * b[j]
-       a[k, 0..MR-1]      |  c c c c ... c
-            |             |  c c c c ... c    MR x NR sums in registers
-            '---->        |  c c c c ... c
+    for each block of columns of C            shared out among the threads, TILES tiles wide
+        for each block of k, KC deep          so that the packed block of B stays in the L2 cache
+            pack the block of B
+            for each group of panels of A     so that they stay in the L2 cache, too
+                for each tile of B            stays in the L1 cache
+                    for each panel of A       packed once, before, for all threads
+                        the micro-kernel
 
-Around it: a large k is cut into blocks of KC, so that a packed block of B (KC x BLOCK columns) stays in the L2 cache;
-each panel of A is then read once for the whole block. Packing costs time, too: a matrix that is read only a few times
-stays where it is. Every element of C is summed in the same order whatever the number
-of threads, because the threads share out elements, never a sum.
+Packing costs time, too: a matrix that is read only a few times stays where it is. Every element of C is summed in the
+same order whatever the number of threads, because the threads share out elements, never a sum.
 """
 
 cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 
 from .arrays cimport empty, is_real, larger, ready, real, smaller, vector
+from .micro cimport (
+    TILE, WIDE, ceil_div, multiply_in_place, multiply_tile, padded_height, panel_height, tile_columns,
+)
+from .packing cimport copy, pack
 from .scratch cimport give, take
 from .thin cimport multiply_thin
 from .threads cimport threads_for
@@ -30,15 +31,6 @@ from .threads cimport threads_for
 from minidl.errors import DTypeError, ShapeError
 
 cnp.import_array()
-
-# `micro` is written once, for any tile; inlined at each call with constant sizes its loops become straight code.
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-    #undef CYTHON_INLINE
-    #define CYTHON_INLINE inline __attribute__((always_inline))
-    #endif
-    """
 
 cdef enum:
     TILES = 8            # tiles of B packed side by side,
@@ -50,167 +42,6 @@ cdef enum:
     THIN = 3             # up to so many rows, B is not packed where it lies along k
     WHOLE = 2 * KC       # up to this depth, k is not cut into blocks
     FLOPS = 100          # multiplications and additions a nanosecond, to guess what is worth a thread
-
-
-cdef inline void micro(const real* a__mk, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
-                       Py_ssize_t depth, real* c__mn, Py_ssize_t ld, bint accumulate, real* c, int rows,
-                       int groups) noexcept nogil:
-    """c[i, g, j] = sum over k of a[i, k] * x[off[k] + g*NR + j]; `rows` and `groups` are constants at each call.
-
-    `c` is the caller's local array: the compiler keeps it in registers.
-    """
-    cdef Py_ssize_t nr = tile_columns(a__mk), k
-    cdef int i, g, j
-    cdef const real* b
-    if accumulate:
-        for i in range(rows):
-            for j in range(groups * nr):
-                c[i * groups * nr + j] = c__mn[i * ld + j]
-    else:
-        for i in range(rows * groups * nr):
-            c[i] = 0
-    for k in range(depth):
-        b = x + off[k]
-        for i in range(rows):
-            for g in range(groups):
-                for j in range(nr):
-                    c[(i * groups + g) * nr + j] += a__mk[i * step_i + k * step_k] * b[g * nr + j]
-    for i in range(rows):
-        for j in range(groups * nr):
-            c__mn[i * ld + j] = c[i * groups * nr + j]
-
-
-cdef inline void choose(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, bint packed, const real* x,
-                        const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld,
-                        bint accumulate) noexcept nogil:
-    """The micro-kernel for so many rows: NR columns, WIDE * NR for a single row. Steps of a packed panel: 1, rows."""
-    cdef Py_ssize_t most = tile_rows(a)          # a constant: branches beyond it cost nothing
-    cdef real sums[TILE]                         # one for all: GCC 12 mixes up the arrays of several inlined copies
-    if rows == 1:
-        micro(a, step_i, 1 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 1, WIDE)
-    elif rows == 2:
-        micro(a, step_i, 2 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 2, 1)
-    elif rows == 3 and most >= 3:
-        micro(a, step_i, 3 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 3, 1)
-    elif rows == 4 and most >= 4:
-        micro(a, step_i, 4 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 4, 1)
-    elif rows == 5 and most >= 5:
-        micro(a, step_i, 5 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 5, 1)
-    elif rows == 6 and most >= 6:
-        micro(a, step_i, 6 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 6, 1)
-    elif rows == 7 and most >= 7:
-        micro(a, step_i, 7 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 7, 1)
-    elif rows == 8 and most >= 8:
-        micro(a, step_i, 8 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 8, 1)
-    elif rows == 9 and most >= 9:
-        micro(a, step_i, 9 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 9, 1)
-    elif rows == 10 and most >= 10:
-        micro(a, step_i, 10 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 10, 1)
-    elif rows == 11 and most >= 11:
-        micro(a, step_i, 11 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 11, 1)
-    elif rows == 12 and most >= 12:
-        micro(a, step_i, 12 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 12, 1)
-
-
-cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows,
-                        real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
-    """The micro-kernel for a packed panel. `ld`: from row to row of c."""
-    choose(a, 1, 0, True, x, off, depth, rows, c, ld, accumulate)
-
-
-cdef void multiply_in_place(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
-                            Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
-    """The micro-kernel for rows of A where they lie: each in a stream of its own, good for a few tiles of columns."""
-    choose(a, step_i, step_k, False, x, off, depth, rows, c, ld, accumulate)
-
-
-cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
-                    real* to__ki) noexcept nogil:
-    """to[k, i] = a[i, k] for at most SQUARE rows i."""
-    if count == SQUARE:
-        transpose_rows(a__ik, step, SQUARE, depth, width, to__ki)        # loops of known length, in registers
-    else:
-        transpose_rows(a__ik, step, count, depth, width, to__ki)
-
-
-cdef inline void transpose_rows(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
-                                real* to__ki) noexcept nogil:
-    """Square by square, as cards are shuffled.
-
-    Cut SQUARE * SQUARE numbers in two halves and interleave them: element 0, first of the second half, 1, ... Each
-    such perfect shuffle turns the digits of the position (row, column) by one bit; log2(SQUARE) of them exchange
-    row and column. A shuffle is a plain loop that the compiler makes vector instructions of.
-    """
-    cdef real cards[SQUARE * SQUARE]
-    cdef real other[SQUARE * SQUARE]
-    cdef const real* done
-    cdef Py_ssize_t k, i, j, square
-    if SQUARE == 16:
-        done = cards
-    else:
-        done = other
-    for square in range(depth // SQUARE):
-        k = square * SQUARE
-        for i in range(count):
-            for j in range(SQUARE):
-                cards[i * SQUARE + j] = a__ik[i * step + k + j]
-        shuffle(cards, other)
-        shuffle(other, cards)
-        shuffle(cards, other)
-        if SQUARE == 16:
-            shuffle(other, cards)
-        for j in range(SQUARE):
-            for i in range(count):
-                to__ki[(k + j) * width + i] = done[j * SQUARE + i]
-    for k in range(depth // SQUARE * SQUARE, depth):
-        for i in range(count):
-            to__ki[k * width + i] = a__ik[i * step + k]
-
-
-cdef inline void shuffle(const real* cards, real* shuffled) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(SQUARE * SQUARE // 2):
-        shuffled[2 * i] = cards[i]
-        shuffled[2 * i + 1] = cards[SQUARE * SQUARE // 2 + i]
-
-
-cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t count, Py_ssize_t width,
-               Py_ssize_t depth, real* packed__ki) noexcept nogil:
-    """packed[k, i] = a[i, k]: a panel of A or a tile of B, k by k, filled up with zeros to its width."""
-    cdef Py_ssize_t i, k, nr = tile_columns(a)
-    cdef const real* row
-    cdef real* to
-    if step_i == 1 and count == nr and width == nr:
-        for k in range(depth):
-            row = a + k * step_k
-            to = packed__ki + k * nr
-            for i in range(nr):
-                to[i] = row[i]
-        return
-    if step_k == 1:
-        for k in range(ceil_div(count, SQUARE)):
-            i = k * SQUARE
-            transpose(a + i * step_i, step_i, smaller(SQUARE, count - i), depth, width, packed__ki + i)
-    else:
-        for k in range(depth):
-            for i in range(count):
-                packed__ki[k * width + i] = a[i * step_i + k * step_k]
-    for i in range(count, width):
-        for k in range(depth):
-            packed__ki[k * width + i] = 0
-
-
-cdef void copy(Py_ssize_t rows, Py_ssize_t columns, const real* source, Py_ssize_t source_i, Py_ssize_t source_j,
-               real* to, Py_ssize_t to_i, Py_ssize_t to_j) noexcept nogil:
-    """to[i, j] = source[i, j], with any steps (a step of 0 repeats)."""
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        if source_j == 1 and to_j == 1:
-            for j in range(columns):
-                to[i * to_i + j] = source[i * source_i + j]
-        else:
-            for j in range(columns):
-                to[i * to_i + j * to_j] = source[i * source_i + j * source_j]
 
 
 cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py_ssize_t j0, Py_ssize_t j1,
@@ -463,41 +294,3 @@ def linear(x, weight, bias):
     else:
         multiply(&plan, 1, <const double*>NULL)
     return y__mo
-
-
-def tile_shape():
-    """Rows and columns of the micro-kernel's tile in float32."""
-    return MR_FLOAT, NR_FLOAT
-
-
-def exercise_tile(Py_ssize_t repeat, Py_ssize_t rows):
-    """Run the micro-kernel on numbers in the L1 cache; returns the multiplications and additions done."""
-    cdef Py_ssize_t off[64]
-    cdef float a[64 * MR_FLOAT]
-    cdef float b[64 * NR_FLOAT]
-    cdef float c[TILE]
-    cdef Py_ssize_t i
-    if not 1 < rows <= MR_FLOAT:
-        raise ValueError(f"a tile has 2 to {MR_FLOAT} rows, not {rows}")
-    for i in range(64 * NR_FLOAT):
-        b[i] = 1
-    for i in range(64 * MR_FLOAT):
-        a[i] = 1
-    for i in range(64):
-        off[i] = i * NR_FLOAT
-    with nogil:
-        for i in range(repeat):
-            multiply_tile(<const float*>a, <const float*>b, off, 64, rows, c, NR_FLOAT, i > 0)
-    return 2 * 64 * rows * NR_FLOAT * repeat
-
-
-def exercise_chain(Py_ssize_t steps):
-    """Run multiply-adds that wait for each other, a clock of the processor; returns how many."""
-    cdef Py_ssize_t i
-    cdef volatile float start = 1, factor = 0.5, term = 0.5
-    cdef float x = start, by = factor, plus = term
-    with nogil:
-        for i in range(steps):
-            x = x * by + plus
-    start = x
-    return steps

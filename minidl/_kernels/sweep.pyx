@@ -8,7 +8,7 @@ Take one channel, a 3x3 kernel, and an image that was copied once into a zero-pa
       0 e f g h 0      . . . . . .              2PW   2PW+1 2PW+2    "im2col matrix" is the plane itself, read from
       0 0 0 0 0 0                                                    off[k] on. It never has to be written down.
 
-With channels, ``off[k] = c*plane + kh*PW + kw``. NR neighbouring q make a tile of gemm.pyx's micro-kernel. The PW - OW
+With channels, ``off[k] = c*plane + kh*PW + kw``. NR neighbouring q make a tile of the micro-kernel. The PW - OW
 columns at the end of a row are computed and not stored.
 
 stride s    Neighbouring outputs lie s pixels apart. The copy goes into s*s planes, one for each (row % s, column % s), and
@@ -25,7 +25,8 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
-from .gemm cimport KC, WIDE, ceil_div, multiply_tile, padded_height, panel_height, tile_columns
+from .gemm cimport KC
+from .micro cimport WIDE, ceil_div, multiply_tile, padded_height, panel_height, tile_columns
 from .scratch cimport give, take
 from .threads cimport threads_for
 

@@ -10,7 +10,7 @@ they are vector instructions; at the end the partial sums are added in a fixed o
 from cython.parallel cimport prange
 
 from .arrays cimport real, smaller
-from .gemm cimport TILE, ceil_div, tile_columns
+from .micro cimport TILE, ceil_div, tile_columns
 from .threads cimport threads_for
 
 # Inlined with constant sizes, the loops of `dots` become straight code.

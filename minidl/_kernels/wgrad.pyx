@@ -23,13 +23,14 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
-from .gemm cimport SQUARE, TILE, ceil_div, pack, panel_height, tile_columns, tile_rows, transpose
+from .micro cimport TILE, ceil_div, panel_height, tile_columns, tile_rows
+from .packing cimport SQUARE, pack, transpose
 from .scratch cimport give, take
 from .threads cimport threads_for
 
 cnp.import_array()
 
-# The tile of gemm.pyx, and where the compiler makes good code of it a narrower one, for few outputs.
+# The tile of micro.pyx, and where the compiler makes good code of it a narrower one, for few outputs.
 cdef extern from *:
     """
     #if defined(__GNUC__)

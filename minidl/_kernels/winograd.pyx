@@ -34,7 +34,8 @@ cimport numpy as cnp
 from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
-from .gemm cimport SQUARE, ceil_div, multiply_in_place, pack, panel_height, tile_columns, transpose
+from .micro cimport ceil_div, multiply_in_place, panel_height, tile_columns
+from .packing cimport SQUARE, pack, transpose
 from .scratch cimport give, take
 from .threads cimport threads_for
 

@@ -1,9 +1,8 @@
-"""The matrix products of the compiled core against float64 einsum, in every layout, and the micro-kernel's speed."""
+"""The matrix products of the compiled core against float64 einsum, in every layout."""
 
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_layouts import arrays, assert_sums_close, dtypes
 
-from minidl._kernels import isa, kernels, set_num_threads
+from minidl._kernels import kernels, set_num_threads
 from minidl.errors import DTypeError, ShapeError
 
 # Around the sizes of tiles and panels, around a block of 256 terms, and 0.
@@ -141,22 +140,3 @@ def test_what_does_not_fit_is_refused(a, b, error):
 def test_linear_refuses_what_does_not_fit(x, weight, bias):
     with pytest.raises(ShapeError):
         kernels.gemm.linear(np.ones(x), np.ones(weight), None if bias is None else np.ones(bias))
-
-
-# Flops of the micro-kernel in the time of one dependent multiply-add: full speed is 256 (v4), 128 (v3), 48 (baseline,
-# where a multiply-add is two instructions); without vectors about 10.
-@pytest.mark.parametrize("rows", [4, 8, 12])
-def test_the_micro_kernel_is_vectorised(rows):
-    """A compiler that stops vectorising the micro-kernel loses a factor of ten; its result would still be right."""
-
-    def rate(exercise, count, *args):
-        start = time.perf_counter()
-        work = exercise(count, *args)
-        return work / (time.perf_counter() - start)
-
-    least = {"v4": 80, "v3": 45, "baseline": 18}[isa]
-    rows = min(rows, kernels.gemm.tile_shape()[0])
-    best = max(
-        rate(kernels.gemm.exercise_tile, 2000, rows) / rate(kernels.gemm.exercise_chain, 200_000) for _ in range(10)
-    )
-    assert best > least, f"variant {isa}, {rows} rows: {best:.0f} flops in the time of one step, not {least}"
