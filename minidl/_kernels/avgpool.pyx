@@ -141,11 +141,14 @@ cdef cnp.ndarray mean_windows(cnp.ndarray source, Py_ssize_t h, Py_ssize_t w, Ax
 cdef cnp.ndarray sliding_mean(cnp.ndarray source, Py_ssize_t h, Py_ssize_t w, size, kernel_size, stride, padding,
                               bint include_pad, bint backward, str where):
     cdef Axis rows, columns
+    cdef Slide slide = Slide(0, 0, 0, 0)
     rows.start = columns.start = NULL
     try:
         sliding_axis(&rows, h, size[0], kernel_size[0], stride[0], padding[0], 1, include_pad, where)
         sliding_axis(&columns, w, size[1], kernel_size[1], stride[1], padding[1], 1, include_pad, where)
-        return mean_windows(source, h, w, rows, columns, Slide(kernel_size[1], stride[1], padding[1], 1), backward)
+        if kernel_size[1] <= w:                              # else mostly padding: each window by itself
+            slide = Slide(kernel_size[1], stride[1], padding[1], 1)
+        return mean_windows(source, h, w, rows, columns, slide, backward)
     finally:
         free(rows.start)
         free(columns.start)

@@ -69,6 +69,23 @@ def test_sigmoid_keeps_small_results():
     np.testing.assert_allclose(compiled.sigmoid(x), expected, rtol=2e-7, atol=np.finfo(np.float32).smallest_subnormal)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gelu_against_the_normal_distribution(dtype):
+    """Everywhere to a few units of its largest part, and in the lower tail, where 1 + erf cancels, still relatively."""
+    x = np.linspace(-9, 9, 2001).astype(dtype)
+    distribution = np.array([float(mpmath.ncdf(mpmath.mpf(float(v)))) for v in x])
+    density = np.array([float(mpmath.npdf(mpmath.mpf(float(v)))) for v in x])
+    wide = x.astype(np.float64)
+    y, slope = wide * distribution, distribution + wide * density
+    unit = float(np.finfo(dtype).eps)
+    ours, our_slope = compiled.gelu(x, "none"), compiled.gelu_grad(np.ones_like(x), x, "none")
+    assert (np.abs(ours - y) <= 1.5 * unit * np.maximum(np.abs(wide), 0.1)).all()
+    assert (np.abs(our_slope - slope) <= 3 * unit).all()
+    if dtype == np.float32:
+        tail = (x > -4.4) & (x < -1)
+        np.testing.assert_allclose(ours[tail], y[tail], rtol=3e-4)
+
+
 def test_half_precision_goes_to_the_reference():
     x = draw(np.random.default_rng(3), (3, 5), np.float32)
     for name, options in UNARY:

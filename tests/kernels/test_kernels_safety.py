@@ -153,6 +153,8 @@ def test_sizes_beyond_any_memory_are_refused(name):
 def test_windows_of_mostly_padding_neither_hang_nor_crash():
     y = F.max_pool2d(numbers(1, 1, 8, 8), 2**40, 1, 2**39)
     np.testing.assert_array_equal(y, np.full((1, 1, 9, 9), numbers(1, 1, 8, 8).max()))
+    y = F.avg_pool2d(numbers(1, 1, 8, 8), 2**40, 1, 2**39, count_include_pad=False)
+    np.testing.assert_allclose(y, np.full((1, 1, 9, 9), numbers(1, 1, 8, 8).mean()), rtol=1e-5)
 
 
 # ---------------------------------------------------------------- threads
