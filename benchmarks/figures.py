@@ -29,7 +29,9 @@ def draw_figures(
     peaks = measure_peaks(str(facts["instruction set"]), threads, arena.settings.quick)
     paths = [folder / "ladder.png"]
     draw_ladder(paths[0], climb(arena), peaks, where)
-    points = [row for row in suites.get("kernels", []) if row.flops and row.traffic and row.ours and row.peer == "torch"]
+    points = [
+        row for row in suites.get("kernels", []) if row.flops and row.traffic and row.ours and row.peer == "torch"
+    ]
     if points:
         paths.append(folder / "roofline.png")
         draw_roofline(paths[-1], points, peaks, where)

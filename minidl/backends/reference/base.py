@@ -21,6 +21,11 @@ class Base:
     looks: bool = True
     """Whether values can be looked at without waiting; where not, indices and labels are not checked beforehand."""
 
+    @property
+    def empty(self) -> Any:
+        """`xp.empty`, or what makes an array that is better placed in memory: for parameters and optimizer states."""
+        return self.xp.empty
+
     def _dense(self, values: Array) -> Array:
         """Return `values` as a C-contiguous array (NumPy makes scalars of 0-d results)."""
         return self.xp.asarray(values, order="C")
