@@ -55,6 +55,7 @@ cdef enum:
     FEW = 8                  # most outputs of a group
     LEAST = 64               # fewest pixels of an image: sums are loaded and stored for each
     MOST_SUMS = 1 << 16      # numbers summed by an item: they fit the L2 cache
+    MOST_COPIED = 1 << 18    # numbers copied from x for a slab: they do, about
     FLOPS = 50               # multiplications and additions a nanosecond, to guess what is worth a thread
     PIXELS = 768             # most pixels of a slab, if a row is not longer: those of a block fit the L1 cache
     CHUNK = 8192             # least pixels of an item
@@ -217,9 +218,11 @@ cdef void add_up(const Correlation* s, const Planes* p, Py_ssize_t group, Py_ssi
 
 
 cdef bint suits_dots(const Correlation* s, const real* model) noexcept:
-    """Whether the outputs are few, and the sums long."""
+    """Whether the outputs are few, the sums long, and the copies of x not too many."""
     cdef Py_ssize_t sums = s.outputs * s.channels * s.kernel_h * s.kernel_w * step_pixels(model)
-    return s.outputs <= FEW and s.grad_h * s.grad_w >= LEAST and sums <= MOST_SUMS
+    cdef double rows = <double>larger(PIXELS, s.grad_w) * s.stride_h + <double>s.grad_w * (s.kernel_h - 1) * s.dilation_h
+    return s.outputs <= FEW and s.grad_h * s.grad_w >= LEAST and sums <= MOST_SUMS \
+        and rows * s.channels * s.kernel_w <= MOST_COPIED
 
 
 cdef void correlate_dots(Correlation* s, const real* model) except *:

@@ -53,6 +53,8 @@ cdef extern from *:
 cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
     PIXELS = 400             # most pixels of a slab, if a row is not longer
+    FEW_ROWS = 36            # up to so many taps and channels the time goes into reading dy: longer runs of it,
+    FEW_PIXELS = 1000        # in slabs of so many
     SUMS = 1 << 18           # numbers summed by an item: about what fits the L2 cache
     ITEMS = 8                # items to cut the work into, if it is large enough
     CHUNK = 1024             # least pixels of an item
@@ -232,18 +234,19 @@ cdef void correlate_item(Correlation* s, Py_ssize_t item, const Py_ssize_t* at, 
 
 cdef void cut(Correlation* s, const real* model) noexcept:
     """Decide how the work is cut into items; by its sizes alone, never by the number of threads."""
-    cdef Py_ssize_t nr = tile_columns(model), most = narrow(model), taps = s.kernel_h * s.kernel_w, slabs, stages
+    cdef Py_ssize_t nr = tile_columns(model), most = narrow(model), taps = s.kernel_h * s.kernel_w, slabs, rows
+    cdef Py_ssize_t pixels = FEW_PIXELS if s.channels * taps <= FEW_ROWS else PIXELS
     s.lanes = nr
     if most and ceil_div(s.outputs, most) * most < ceil_div(s.outputs, nr) * nr:
         s.lanes = most
     s.ld = ceil_div(s.outputs, s.lanes) * s.lanes
     s.blocks = ceil_div(s.channels * taps * s.ld, SUMS)
     s.blocks = smaller(s.blocks + s.blocks % 2 if s.blocks > 1 else 1, s.channels)     # even: two threads are common
-    s.slab_rows = larger(1, smaller(PIXELS // s.grad_w, s.grad_h))
+    s.slab_rows = larger(1, smaller(pixels // s.grad_w, s.grad_h))
     s.slab_rows = ceil_div(s.grad_h, ceil_div(s.grad_h, s.slab_rows))
     s.slab_images = 1
     if s.slab_rows == s.grad_h:
-        s.slab_images = larger(1, smaller(s.images, PIXELS // (s.grad_h * s.grad_w)))
+        s.slab_images = larger(1, smaller(s.images, pixels // (s.grad_h * s.grad_w)))
     s.slab_images = ceil_div(s.images, ceil_div(s.images, s.slab_images))
     slabs = ceil_div(s.images, s.slab_images) * ceil_div(s.grad_h, s.slab_rows)
     s.chunks = smaller(ceil_div(ITEMS, s.groups * s.blocks), s.images * s.grad_h * s.grad_w // CHUNK)
@@ -254,11 +257,11 @@ cdef void cut(Correlation* s, const real* model) noexcept:
         s.x_width = (s.grad_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1
         s.x_plane = s.x_width * ((s.slab_rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1)
         s.x_image = ceil_div(s.channels, s.blocks) * s.x_plane
-    stages = ceil_div(s.channels, s.blocks) * taps
+    rows = ceil_div(s.channels, s.blocks) * taps
     if s.lanes == nr:
-        s.panel = larger(panel_height(stages, model), 2)
+        s.panel = larger(panel_height(rows, model), 2)
     else:
-        s.panel = larger(ceil_div(stages, ceil_div(stages, NARROW_ROWS)), 2)
+        s.panel = larger(ceil_div(rows, ceil_div(rows, NARROW_ROWS)), 2)
 
 
 cdef void correlate(Correlation* s, const real* model) except *:
