@@ -204,6 +204,7 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
     gathered: dict[Any, tuple[Tensor | None, Any, bool]] = {}
     heap: list[tuple[int, Op]] = []
     anomaly = grad_mode.anomaly
+    push, pop = heapq.heappush, heapq.heappop
     # The seeds are handed on first, as if one operation with all these inputs had just gone back.
     op: Any = None
     edges: Sequence[Any] = [output.edge or output for output, _ in seeds]
@@ -220,7 +221,7 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
                 waiting = pending.get(source)
                 if waiting is None:
                     pending[source] = waiting = [None] * (len(source._outputs) or 1)
-                    heapq.heappush(heap, (-source.seq, source))
+                    push(heap, (-source.seq, source))
                 elif waiting[index] is not None:
                     value = waiting[index] + value
                 waiting[index] = value
@@ -231,7 +232,7 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
         results = saved = ()  # let go of what is not needed while the next operation goes back
         if not heap:
             return gathered
-        op = heapq.heappop(heap)[1]
+        op = pop(heap)[1]
         grads = pending.pop(op)
         if op._outputs or op._hooks or op._retained:
             grads = _finish(op, grads, create_graph, gathered)

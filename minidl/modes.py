@@ -31,13 +31,15 @@ class _ModeContext:
     _attribute = "enabled"
     _value = False
 
+    def __init__(self) -> None:
+        self._previous: list[bool] = []  # a stack, so that one object may be entered again
+
     def __enter__(self) -> None:
-        # A stack, so that one object may be entered again (a decorated recursive function).
-        self.__dict__.setdefault("_previous", []).append(getattr(grad_mode, self._attribute))
+        self._previous.append(getattr(grad_mode, self._attribute))
         setattr(grad_mode, self._attribute, self._value)
 
     def __exit__(self, *exception: object) -> None:
-        setattr(grad_mode, self._attribute, self.__dict__["_previous"].pop())
+        setattr(grad_mode, self._attribute, self._previous.pop())
 
     def __call__(self, function: _F) -> _F:
         context = type(self)

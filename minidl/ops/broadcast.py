@@ -62,9 +62,9 @@ def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     >>> sum_to(minidl.ones(2, 3), (1, 3))
     tensor([[2., 2., 2.]])
     """
-    shape = tuple(shape)
     if x.shape == shape:
         return x
+    shape = tuple(shape)
     if not _broadcasts(shape, x.shape):
         raise ShapeError("sum_to", expected=f"a shape that broadcasts to {x.shape}", actual=str(shape))
     return SumTo(shape)(x)

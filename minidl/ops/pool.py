@@ -26,10 +26,8 @@ Pair = tuple[int, int]
 class MaxPool2d(Op):
     """Maximum of each window, and on request its flat index;  ∂L/∂x: each gradient goes to the pixel that won."""
 
-    def __init__(
-        self, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool, return_indices: bool
-    ) -> None:
-        self.window = kernel_size, stride, padding, dilation, ceil_mode
+    def __init__(self, window: tuple[Pair, Pair, Pair, Pair, bool], return_indices: bool) -> None:
+        self.window = window  # kernel_size, stride, padding, dilation, ceil_mode
         self.return_indices = return_indices
 
     def forward(self, x: Any) -> Any:
@@ -256,7 +254,7 @@ def _max_pool(
     kernel, stride, padding = _window(name, axes, kernel_size, stride, padding)
     dilation = axis_pair(dilation, f"{name} dilation", axes, 1)
     pool_output_size(name, images.shape[2:], kernel, stride, padding, dilation, ceil_mode)
-    results = MaxPool2d(kernel, stride, padding, dilation, ceil_mode, return_indices)(images)
+    results = MaxPool2d((kernel, stride, padding, dilation, ceil_mode), return_indices)(images)
     if not return_indices:
         return from_images(results, x.ndim, axes)
     return tuple([from_images(result, x.ndim, axes) for result in results])
