@@ -3,7 +3,7 @@
 The first two are sweeps (sweep.pyx); here is what each of them sweeps over. Where a kernel is 3x3 and moves by single
 pixels, Winograd's way (winograd.pyx) takes a quarter of the multiplications: it is tried first. Where the input
 gradient would mostly sweep over zeros, it is a product and a fold (fold.pyx).
-The weight gradient is in wgrad.pyx, that of few outputs in dots.pyx.
+The weight gradient is in wgrad.pyx, that of few outputs in dots.pyx, Winograd's way to it in winograd_grad.pyx.
 """
 
 cimport numpy as cnp
@@ -17,6 +17,7 @@ from .scratch cimport give, take
 from .sweep cimport Phase, Sweep, Tap, sweep
 from .wgrad cimport Correlation, correlate
 from .winograd cimport Winograd, convolve, suits
+from .winograd_grad cimport WinogradGrad, correlate_tiles, suits_tiles
 
 from minidl.backends.geometry import conv_output_size
 from minidl.errors import DTypeError, OptionError, ShapeError
@@ -94,12 +95,16 @@ cdef void run(Sweep* s, int typenum) except *:
         sweep(s, <const double*>NULL)
 
 
+cdef bint three_by_three(Options* p) noexcept:
+    return (p.kh == 3 and p.kw == 3 and p.stride_h == 1 and p.stride_w == 1 and p.dilation_h == 1 and p.dilation_w == 1
+            and p.groups == 1)
+
+
 cdef bint minimal(Options* p, Py_ssize_t images, cnp.ndarray source, cnp.ndarray weight__ochw, void* bias,
                   cnp.ndarray result, bint gradient) except -1:
     """Try Winograd's way (winograd.pyx). Returns whether it suits these sizes and gave finite numbers."""
     cdef Winograd s
-    if (p.kh != 3 or p.kw != 3 or p.groups != 1 or p.stride_h != 1 or p.stride_w != 1 or p.dilation_h != 1
-            or p.dilation_w != 1):
+    if not three_by_three(p):
         return False
     s.images, s.flipped = images, gradient
     s.x.data, s.result = cnp.PyArray_DATA(source), cnp.PyArray_DATA(result)
@@ -133,6 +138,26 @@ cdef bint folded(const Options* p, Py_ssize_t images, cnp.ndarray grad__nohw, cn
     else:
         fold(&s, <const double*>NULL)
     return True
+
+
+cdef bint minimal_weight_grad(Options* p, cnp.ndarray grad__nohw, cnp.ndarray x__nchw, cnp.ndarray dw__ochw) except -1:
+    """Try Winograd's way to the weight gradient (winograd_grad.pyx); leaves zeros where it returns False."""
+    cdef WinogradGrad s
+    cdef bint done
+    if not three_by_three(p):
+        return False
+    s.images, s.result = cnp.PyArray_DIM(x__nchw, 0), cnp.PyArray_DATA(dw__ochw)
+    s.x.data, s.x.channels, s.x.height, s.x.width = cnp.PyArray_DATA(x__nchw), p.c, p.h, p.w
+    s.x.top, s.x.left = -p.pad_h, -p.pad_w
+    s.grad.data, s.grad.channels, s.grad.height, s.grad.width = cnp.PyArray_DATA(grad__nohw), p.o, p.oh, p.ow
+    s.grad.top = s.grad.left = 0
+    if cnp.PyArray_TYPE(x__nchw) == cnp.NPY_FLOAT:
+        done = suits_tiles(&s, <const float*>NULL) and correlate_tiles(&s, <const float*>NULL)
+    else:
+        done = suits_tiles(&s, <const double*>NULL) and correlate_tiles(&s, <const double*>NULL)
+    if not done:
+        dw__ochw[...] = 0
+    return done
 
 
 def conv2d(x, weight, bias, stride, padding, dilation, groups):
@@ -290,6 +315,8 @@ def conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups):
     shape[0], shape[1], shape[2], shape[3] = p.o * p.groups, p.c, p.kh, p.kw
     cdef cnp.ndarray dw__ochw = PyArray_ZEROS(4, shape, cnp.PyArray_TYPE(grad__nohw), 0)
     if cnp.PyArray_SIZE(dw__ochw) == 0 or cnp.PyArray_SIZE(grad__nohw) == 0:
+        return dw__ochw
+    if minimal_weight_grad(&p, grad__nohw, x__nchw, dw__ochw):
         return dw__ochw
     cdef Correlation s
     s.images, s.groups = cnp.PyArray_DIM(x__nchw, 0), p.groups

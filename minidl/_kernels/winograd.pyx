@@ -48,38 +48,16 @@ cdef extern from *:
     #undef CYTHON_INLINE
     #define CYTHON_INLINE inline __attribute__((always_inline))
     #endif
-    #if defined(__AVX512F__)
-    enum { LANES_FLOAT = 16, LANES_DOUBLE = 8 };
-    #else
-    enum { LANES_FLOAT = 8, LANES_DOUBLE = 4 };
-    #endif
-    #define MINIDL_A 0.625
-    #define MINIDL_B 1.5
     """
-    enum:
-        LANES_FLOAT
-        LANES_DOUBLE
-    const double A "MINIDL_A"
-    const double B "MINIDL_B"
 
 cdef enum:
-    POINTS = 36
     LANES = 16               # most channels transformed side by side
-    COLUMNS = 32             # most outputs: the columns of a tile of the micro-kernel
     TOGETHER = 16            # channels whose weights are transposed together
     DEPTH = 128              # channels that are summed in one go: U of so many, for one panel, stays in the L2 cache
     OWN = 150000             # numbers of V and M that a thread works on: they stay there, too
     SHARED = 1 << 20         # numbers of U worth keeping: more are made anew for each block of tiles
     TILES = 128              # tiles of such a block
-    A_LINE = 600             # multiplications that the transforms of a tile take the time of, for a channel or output,
-    A_KERNEL = 256           # and those of a kernel (measured)
-    MOST_CHANNELS = 4096     # beyond these sizes the working memory would grow large
-    MOST_COLUMNS = 1024
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
-
-
-cdef inline Py_ssize_t lanes(const real* _) noexcept nogil:
-    return LANES_FLOAT if real is float else LANES_DOUBLE
 
 
 cdef inline void pixels_at_points(const real* d, Py_ssize_t step, real* v) noexcept nogil:
@@ -97,6 +75,23 @@ cdef inline void pixels_at_points(const real* d, Py_ssize_t step, real* v) noexc
         v[3 * n + j] = even_b + odd_b
         v[4 * n + j] = even_b - odd_b
         v[5 * n + j] = d[5 * step + j] - sum * d3 + product * d1
+
+
+cdef inline void gradients_at_points(const real* y, Py_ssize_t step, real* m) noexcept nogil:
+    """A line of A dy: the gradients of four outputs at six points (winograd_grad.pyx), channels side by side."""
+    cdef Py_ssize_t j, n = lanes(y)
+    cdef real a = <real>A, b = <real>B, aa = <real>(A * A), bb = <real>(B * B)
+    cdef real aaa = <real>(A * A * A), bbb = <real>(B * B * B), y0, y1, y2, y3, even_a, even_b, odd_a, odd_b
+    for j in range(n):
+        y0, y1, y2, y3 = y[j], y[step + j], y[2 * step + j], y[3 * step + j]
+        even_a, odd_a = y0 + aa * y2, a * y1 + aaa * y3
+        even_b, odd_b = y0 + bb * y2, b * y1 + bbb * y3
+        m[j] = y0
+        m[n + j] = even_a + odd_a
+        m[2 * n + j] = even_a - odd_a
+        m[3 * n + j] = even_b + odd_b
+        m[4 * n + j] = even_b - odd_b
+        m[5 * n + j] = y3
 
 
 cdef inline void weights_at_points(const real* g, Py_ssize_t step, real* u) noexcept nogil:
@@ -146,7 +141,8 @@ cdef void stage(const Tiled* t, Py_ssize_t tile_row, Py_ssize_t channel, Py_ssiz
 
     So many rows at the top are kept from the row of tiles before: they are the last ones there.
     """
-    cdef Py_ssize_t n = lanes(staged), square = SQUARE, count = smaller(n, t.channels - channel), i, j, x, y
+    cdef Py_ssize_t n = lanes(staged), square = SQUARE, count = larger(0, smaller(n, t.channels - channel))
+    cdef Py_ssize_t i, j, x, y
     cdef Py_ssize_t width = 4 * t.tiles_w + t.reach - 4, first = smaller(larger(-t.left, 0), width)
     cdef Py_ssize_t last = larger(smaller(t.width - t.left, width), first)
     cdef const real* source
@@ -177,19 +173,25 @@ cdef void stage(const Tiled* t, Py_ssize_t tile_row, Py_ssize_t channel, Py_ssiz
 
 cdef void transform_rows(const Tiled* t, Py_ssize_t tile_row, Py_ssize_t count, Py_ssize_t channel, real* staged,
                          real* v) noexcept nogil:
-    """V of some rows of tiles, for some channels; v is where the first number of the first tile belongs."""
-    cdef Py_ssize_t row, tile, i, n = lanes(staged), width = 4 * t.tiles_w + 2
+    """Some rows of tiles at the points, for some channels; v is where the first number of the first tile belongs."""
+    cdef Py_ssize_t row, tile, i, n = lanes(staged), shared = t.reach - 4, width = 4 * t.tiles_w + shared
     cdef real lines[POINTS * LANES]
     cdef real column[6 * LANES]
     cdef const real* d
     for row in range(count):
-        stage(t, tile_row + row, channel, 2 if row > 0 and (tile_row + row) % t.tiles_h else 0, staged)
+        stage(t, tile_row + row, channel, shared if row > 0 and (tile_row + row) % t.tiles_h else 0, staged)
         for tile in range(t.tiles_w):
             d = staged + tile * 4 * n
+            for i in range(t.reach):
+                if t.reach == 6:
+                    pixels_at_points(d + i * width * n, n, lines + i * 6 * n)
+                else:
+                    gradients_at_points(d + i * width * n, n, lines + i * 6 * n)
             for i in range(6):
-                pixels_at_points(d + i * width * n, n, lines + i * 6 * n)
-            for i in range(6):
-                pixels_at_points(<const real*>lines + i * n, 6 * n, column)
+                if t.reach == 6:
+                    pixels_at_points(<const real*>lines + i * n, 6 * n, column)
+                else:
+                    gradients_at_points(<const real*>lines + i * n, 6 * n, column)
                 spread(<const real*>column, 6, n, v + i * t.point_step, 6 * t.point_step)
             v += t.tile_step
 
@@ -302,12 +304,6 @@ cdef bint finish_panel(const Winograd* s, Py_ssize_t panel, Py_ssize_t tile_row,
         transform_weights(s, panel, cut, u)
         multiply_points(s, v, count * s.x.tiles_w, <const real*>u, cut, off, m)
     return finish_rows(s, tile_row, count, panel, <const real*>m, staged)
-
-
-cdef Py_ssize_t odd(Py_ssize_t numbers, const real* _) noexcept nogil:
-    """Rounded up to an odd number of vectors: at powers of two, what is used together would share a few lines of the
-    cache, each number driving out the next."""
-    return (ceil_div(numbers, lanes(_)) | 1) * lanes(_)
 
 
 cdef bint suits(const Winograd* s, const real* model) noexcept nogil:
