@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -42,10 +44,11 @@ def _gradcheck(arguments: argparse.Namespace) -> int:
     known = {case.name for case in registry}
     unknown = [name for name in arguments.operation if name not in known]
     if unknown:
-        print(
-            f"gradcheck: no operation named {', '.join(unknown)}; there are {', '.join(sorted(known))}", file=sys.stderr
-        )
-        return 2
+        near = difflib.get_close_matches(unknown[0], known, cutoff=0.5) or sorted(known)
+        raise OptionError(
+            "operation", expected=f"a known one, such as {', '.join(near)}", actual=", ".join(map(repr, unknown)),
+            hint="--module MODULE imports a module of your own, which registers its cases, first",
+        )  # fmt: skip
     started = time.perf_counter()
     backends = [arguments.backend] if arguments.backend else None
     reports = certify(arguments.operation, arguments.order, backends, _progress)
@@ -84,7 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_commands(commands)
     arguments = parser.parse_args(argv)
     try:
-        return arguments.run(arguments)
+        status = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `| head` has read enough; what is left to write goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except MinidlError as error:
         print(f"{arguments.command}: {error}", file=sys.stderr)
         return 2

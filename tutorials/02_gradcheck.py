@@ -305,7 +305,7 @@ for n in (10, 1000, chapter.pick(smoke=10_000, default=100_000, full=1_000_000))
     one[0] *= 1.01
     u = rng.normal(size=n)
     numeric = (bowl(x + 1e-5 * u) - bowl(x - 1e-5 * u)) / 2e-5
-    seen = [abs(u @ g - numeric) / (np.linalg.norm(gradient)) for g in (gradient, gradient * 1.001, tenth, one)]
+    seen = [abs(u @ g - numeric) / abs(numeric) for g in (gradient, gradient * 1.001, tenth, one)]
     print(f"{n:>9} {seen[0]:9.0e} {seen[1]:14.0e} {seen[2]:17.0e} {seen[3]:20.0e}")
 
 # %% [markdown]

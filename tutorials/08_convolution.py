@@ -613,7 +613,8 @@ print("finite differences to second order agree:", minidl.gradcheck(minidl.conv2
 #
 # All of this chapter on one page: a part of the photograph, and the two Sobel kernels. Open `player.html` in a browser, point at an output pixel (or walk there with the arrow
 # keys), and see the patch, the kernel, the products and their sum; then play it backwards, and watch where the pixel's gradient goes. **Why is
-# the answer so strong at the left and right border?** Go there and look at the patch. (`minidl.viz.conv_player` takes any layer of your own network, too.)
+# the answer so strong at the left and right border?** Go there and look at the patch. (The page draws large numbers dark, like
+# ink, so the photograph is its own negative: the bright sky is black. `minidl.viz.conv_player` takes any layer of your own network, too.)
 
 # %%
 sobel = np.stack([kernels["vertical edges (Sobel)"], kernels["horizontal edges (Sobel)"]])[:, None]

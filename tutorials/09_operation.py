@@ -129,6 +129,9 @@ class SquaredDistances(minidl.Op):
 # - **What it saves are its inputs.** The row sums are computed again each time.
 # - **`self.needs`** says whose gradient is wanted at all. Often one of the two is data.
 #
+# (An operation with an option, the $β$ of exercise 9.1 for instance, takes it in `__init__(self, beta)` and keeps it as `self.beta`: a plain
+# number, not an array. The call is then `SmoothMax(beta)(x)`.)
+#
 # And a function around the class, because users call functions, and because it is the place to refuse what makes no sense:
 
 
@@ -348,8 +351,8 @@ reports = certify(["squared_distances", "matmul"])
 print(format_table(reports))
 
 # %% [markdown]
-# There it stands, beside an operation of the house. The order in which you want the cases to differ: sizes that are all different (so that a transposed
-# matrix cannot pass), one of the sizes 1, and values that are not symmetric around anything.
+# There it stands, beside an operation of the house. Good cases have sizes that are all different (so that a transposed matrix cannot pass), one
+# of the sizes 1, and values that are not symmetric around anything. (An option is passed by name, `call(x, beta=2.0)`, to the function and to the oracle.)
 #
 # Does the certificate also say *no*? A check that never failed has not been checked. The mistake from above, through the same matrix:
 

@@ -561,6 +561,10 @@ print(format_table(reports))
 #
 # We put the files together from the cells above and run the commands (with the flags from above as `CFLAGS`). Without the first one, everything
 # still works: try it.
+#
+# That is why the certificate alone does not prove your *kernel*: the column "compiled" names the backend that was asked, and a `forward` that fell
+# back to NumPy passes as well. Ask the module whether it has its kernel. And break the kernel once, `a + b` for `a - b`: then the certificate must say
+# FAILED (compiled).
 
 
 # %%
@@ -598,8 +602,8 @@ chapter.folder.mkdir(parents=True, exist_ok=True)
 (chapter.folder / "distances.pyx").write_text((FIRST + TILED).lstrip())
 
 
-def run_command(*command):
-    """Run a command in the chapter's folder and show what it prints."""
+def run_command(*command, show=True):
+    """Run a command in the chapter's folder and show what it prints, or only what went wrong."""
     print("$", " ".join(command))
     where = {
         **os.environ,
@@ -610,11 +614,17 @@ def run_command(*command):
     result = subprocess.run(
         [sys.executable, *command[1:]], capture_output=True, text=True, cwd=chapter.folder, env=where
     )
-    print(result.stdout if result.returncode == 0 else result.stderr[-1000:])
+    if result.returncode:
+        print(result.stderr[-1000:])
+    elif show:
+        print(result.stdout)
 
 
 if compiled and chapter.mode != "smoke":
-    run_command("python", "-m", "Cython.Build.Cythonize", "-i", "-q", "distances.pyx")
+    run_command(
+        "python", "-m", "Cython.Build.Cythonize", "-i", "-q", "distances.pyx", show=False
+    )  # the compiler is talkative
+    run_command("python", "-c", "import my_ops; print(my_ops.kernel)")
     run_command("python", "-m", "minidl", "gradcheck", "squared_distances", "--module", "my_ops")
 
 # %% [markdown]

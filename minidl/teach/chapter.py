@@ -44,7 +44,7 @@ class Chapter:
     Raises
     ------
     OptionError
-        If ``MINIDL_MODE`` is none of the three, or the name is not of the form ``NN_name``.
+        If ``MINIDL_MODE`` is none of the three, the name is not of the form ``NN_name``, or figures cannot be written.
     """
 
     def __init__(self, name: str, title: str) -> None:
@@ -59,6 +59,7 @@ class Chapter:
                 hint="default is what you get without it",
             )  # fmt: skip
         self.folder = Path(os.environ.get("MINIDL_FIGURES") or "figures") / name
+        _refuse_unwritable(self.folder)
         self._started = time.perf_counter()
         heading = f"{int(name[:2])}. {title}"
         print(f"{heading}\n{'=' * len(heading)}")
@@ -126,6 +127,16 @@ class Chapter:
         seconds = time.perf_counter() - self._started
         words = " ".join(f"{name}={_number(name, value)}" for name, value in metrics.items())
         print(f"report {self.name}: {words} (mode {self.mode}, {seconds:.1f} s)")
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Say now, not after minutes of training, that figures will have no place."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise OptionError(
+            "MINIDL_FIGURES", expected="a folder that can be written to", actual=str(folder),
+            hint="run the chapter from a folder of your own, or name one: MINIDL_FIGURES=/tmp/figures",
+        )  # fmt: skip
 
 
 def _number(name: str, value: Any) -> str:

@@ -20,7 +20,7 @@ __all__ = ["add_commands"]
 def add_commands(commands: Any) -> None:
     """Add the two commands to those of ``python -m minidl``; each sets `run`, which returns an exit status."""
     exercises = commands.add_parser("exercises", help="progress in the exercises of the tutorials; hints; solutions")
-    exercises.add_argument("number", nargs="?", help="one exercise, such as 08.2")
+    exercises.add_argument("number", nargs="?", help="one exercise, such as 08.2, or a chapter, such as 8")
     exercises.add_argument("--hint", action="store_true", help="show its next hint")
     exercises.add_argument("--solution", action="store_true", help="show an answer that is right")
     exercises.set_defaults(run=lambda options: _exercises(exercises, options))
@@ -48,6 +48,10 @@ def _exercises(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
             parser.error("which exercise? For example: exercises 08.2 --hint")
         _print_table()
         return 0
+    if options.number.isdecimal() and not (options.hint or options.solution):
+        find_exercise(f"{options.number}.1")  # names the chapters if there is no such one
+        _print_table(int(options.number))
+        return 0
     exercise = find_exercise(options.number)
     if options.hint:
         hint(exercise.number)
@@ -58,9 +62,9 @@ def _exercises(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
     return 0
 
 
-def _print_table() -> None:
+def _print_table(only: int | None = None) -> None:
     progress = Progress()
-    exercises = all_exercises()
+    exercises = [exercise for exercise in all_exercises() if only in (None, exercise.chapter)]
     width = max(len(exercise.title) for exercise in exercises)
     titles = _titles()
     for chapter, group in itertools.groupby(exercises, key=lambda exercise: exercise.chapter):

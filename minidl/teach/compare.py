@@ -152,9 +152,10 @@ def _difference_of_values(want: np.ndarray, have: np.ndarray, rtol: float) -> st
     if distance.max() <= tolerance:
         return None
     index = tuple(int(i) for i in np.unravel_index(int(distance.argmax()), distance.shape))
+    digits = 9 if f"{want[index]:.9g}" != f"{have[index]:.9g}" else 17  # enough to tell the two apart
     return (
-        f"largest difference {distance[index]:.3g}{_at(index)}: expected {want[index]:.9g}, got {have[index]:.9g}"
-        f"{_pattern(want, have, tolerance)}"
+        f"largest difference {distance[index]:.3g}{_at(index)}: "
+        f"expected {want[index]:.{digits}g}, got {have[index]:.{digits}g}{_pattern(want, have, tolerance)}"
     )
 
 
@@ -162,11 +163,14 @@ def _pattern(want: np.ndarray, have: np.ndarray, tolerance: float) -> str:
     """What the difference looks like, where it is one of the usual suspects."""
     if np.abs(want + have).max() <= tolerance:
         return " (the sign is the other one)"
+    if want.dtype.kind == "f" and np.abs(np.sort(want, axis=None) - np.sort(have, axis=None)).max() <= tolerance:
+        return " (the right numbers, in another order)"
     nonzero = np.abs(want) > 1e3 * tolerance
     if nonzero.any():
         ratios = have[nonzero] / want[nonzero]
         if ratios.size > 1 and abs(ratios[0]) > 1e-6 and np.ptp(ratios) <= 1e-5 * abs(ratios[0]):
-            return f" (yours is {ratios[0]:.5g} times the expected one everywhere)"
+            factor = f"{ratios[0]:.5g}"
+            return f" (yours is {factor} times the expected one everywhere)" if factor != "1" else ""
     return ""
 
 

@@ -81,6 +81,13 @@ def test_in_a_notebook_the_figure_is_shown(chapter, monkeypatch):
     assert shown == [str(chapter.folder / "climb.png")]
 
 
+def test_figures_that_cannot_be_written_are_refused_at_once(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MINIDL_FIGURES", str(tmp_path / "file" / "pictures"))
+    with pytest.raises(OptionError, match="MINIDL_FIGURES=/tmp/figures"):
+        teach.Chapter("08_convolution", "Convolution three ways")
+
+
 def test_report(chapter, capsys):
     capsys.readouterr()
     chapter.report(accuracy=0.98125, max_error=3e-12, steps=np.int64(7), solved=True, mean=np.float32(0.5))

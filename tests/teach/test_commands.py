@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -68,6 +69,21 @@ def test_one_exercise(capsys):
     assert "hint 1 of 3" in capsys.readouterr().out
     assert main(["exercises", "12.1", "--solution"]) == 0
     assert "def size_after(size, layers):" in capsys.readouterr().out
+
+
+def test_the_exercises_of_one_chapter(capsys):
+    assert main(["exercises", "8"]) == 0
+    shown = re.findall(r"^    (\S+)", capsys.readouterr().out, re.MULTILINE)
+    assert shown == [exercise.number for exercise in all_exercises() if exercise.chapter == 8]
+    assert main(["exercises", "77"]) == 2
+    assert "chapters with exercises" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_seen_enough():
+    command = [sys.executable, "-m", "minidl", "exercises"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()  # before anything was written, as a `head` that has ended
+        assert process.stderr.read() == ""
 
 
 def test_an_exercise_that_is_not_there(capsys):

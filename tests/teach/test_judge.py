@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,13 @@ def test_a_difference_is_located():
 def test_the_usual_suspects_are_named():
     assert "(the sign is the other one)" in verdict_of(lambda x: -2 * x)
     assert "(yours is 1.5 times the expected one everywhere)" in verdict_of(lambda x: 3 * x)
+    assert "(the right numbers, in another order)" in verdict_of(lambda x: 2 * x[:, ::-1])
+
+
+def test_a_small_difference_is_shown_with_the_digits_that_differ():
+    line = verdict_of(lambda x: 2 * x * (1 + 1e-11), rtol=1e-13).splitlines()[-1]
+    expected, got = re.search(r"expected (\S+), got (\S+)$", line).groups()
+    assert float(expected) != float(got)
 
 
 @pytest.mark.parametrize(
