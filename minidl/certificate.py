@@ -391,8 +391,10 @@ def format_table(reports: Sequence[Report]) -> str:
         lines += [f"{report.name}: {failure}" for failure in report.failures]
     lines.append("")
     total = sum(report.cases for report in reports)
-    lines.append(
-        f"{len(reports)} operations, {total} cases: "
-        + ("every gradient proven" if not failed else f"{len(failed)} operation(s) FAILED")
-    )
+    verdict = f"{_counted(len(failed), 'operation')} FAILED" if failed else "every gradient proven"
+    lines.append(f"{_counted(len(reports), 'operation')}, {_counted(total, 'case')}: {verdict}")
     return "\n".join(lines)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

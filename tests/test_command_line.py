@@ -61,7 +61,7 @@ def test_an_operation_from_a_module_of_the_users(tmp_path):
         )
 
     found = check("--module", "my_ops")
-    assert found.returncode == 0 and "1 operations, 1 cases: every gradient proven" in found.stdout
+    assert found.returncode == 0 and "1 operation, 1 case: every gradient proven" in found.stdout
     assert check().returncode == 2
     missing = check("--module", "my_ops.py")
     assert missing.returncode == 2 and "leave .py out" in missing.stderr and "Traceback" not in missing.stderr

@@ -285,7 +285,8 @@ if len(worst):
 digit, answer = minidl.tensor(test_inputs[:1]), minidl.tensor(test_labels[:1])
 conv_player(model[0], digit, chapter.folder / "convolution.html", title="LeNet's first convolution")
 loss = nn.functional.cross_entropy(model(digit), answer)
-graph(loss, chapter.folder / "graph.html", model=model, names={"picture": digit, "label": answer})
+names = {"picture": digit, "label": answer}
+graph(loss, chapter.folder / "graph.html", model=model, names=names, title="LeNet's loss on one picture")
 
 # %% [markdown]
 # ## What to remember

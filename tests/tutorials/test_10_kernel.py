@@ -40,4 +40,4 @@ def test_without_a_compiler_it_ends_well_and_its_module_falls_back_to_numpy(tmp_
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "1 operations, 1 cases: every gradient proven" in result.stdout
+    assert "1 operation, 1 case: every gradient proven" in result.stdout
