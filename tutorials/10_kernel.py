@@ -345,7 +345,7 @@ else:
 # to whole tiles, $y$ packed; and it cuts off what was padded. A few $N·K$ copies, against $N·M·K$ operations.
 #
 # **Exercise 10.1** Write the packing: from `y` (M, K) to tiles (T, K, nr), where `tiles[t, k, j]` is $y_{t·nr + j,\,k}$, and zeros beyond the
-# last row. $T$ is just large enough.
+# last row; of the type of `y`. $T$ is just large enough.
 
 
 # %%
@@ -474,6 +474,7 @@ chapter.save(
 # - **Types** bring another fifty: a number is a number. Now the chain of additions is the limit.
 # - **The tile** brings another twenty: the same operations, in another order, with every load used many times.
 # - **Threads** double it on two cores. *They come last*: two threads of the first kernel are only half as slow.
+#   (Slower with two threads than with one? Then other programs use your cores: all wait for the share that comes last.)
 #
 # What is missing to the ceiling? The loads that feed the tile, the packing, and the result, which has to go to memory (chapter 11 measures what that costs).
 #
