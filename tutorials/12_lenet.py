@@ -282,6 +282,7 @@ if len(worst):
 # every result is used once. (Which networks have such places?)
 
 # %%
+model.cpu()  # for two pages about one digit, wherever the model was trained
 digit, answer = minidl.tensor(test_inputs[:1]), minidl.tensor(test_labels[:1])
 conv_player(model[0], digit, chapter.folder / "convolution.html", title="LeNet's first convolution")
 loss = nn.functional.cross_entropy(model(digit), answer)
