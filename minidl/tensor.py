@@ -385,8 +385,15 @@ class Tensor(TensorMethods):
                 hint="changes in place are not recorded: use where, scatter_add or concat, or value.detach()",
             )  # fmt: skip
         self._check_writable("x[...] = value")
+        given = value.data if isinstance(value, Tensor) else value
+        here = isinstance(self.data, np.ndarray)
+        if hasattr(given, "__cuda_array_interface__") if here else isinstance(given, np.ndarray):
+            raise DeviceError("x[...] = value", expected=f"a value on {self.device}, as x is",
+                              actual=f"one on {device_of(given)}", hint="value.to(x.device)")  # fmt: skip
         try:
-            self.data[plain_index(key)] = value.data if isinstance(value, Tensor) else value
+            if not here and isinstance(given, (list, tuple)):
+                given = backend_of(self.data).xp.asarray(np.asarray(given))
+            self.data[plain_index(key)] = given
         except IndexError as error:
             raise IndexingError(
                 "x[...] = value", expected=f"an index that fits shape {self.shape}", actual=str(error)

@@ -1,9 +1,8 @@
 """Where arrays are computed: one class a backend, one method a hot primitive.
 
 The backend follows from the type of the array. NumPy arrays go to the compiled kernels where they were built and
-to the plain NumPy reference otherwise; `use_backend` switches between the two for teaching and for tests. CuPy
-arrays go
-to the GPU.
+to the plain NumPy reference otherwise; `use_backend` switches between the two for teaching and for tests. CuPy arrays
+go to the GPU: one a process, CUDA's current device.
 """
 
 from __future__ import annotations
@@ -78,7 +77,10 @@ def backend_for(device: str | None) -> ReferenceBackend:
     kind, _, number = device.partition(":") if isinstance(device, str) else ("", "", "")
     if kind != "cuda" or not (number == "" or number.isdigit()):
         raise DeviceError("device", expected='"cpu", "cuda" or "cuda:0"', actual=repr(device))
-    check_device(int(number or 0))
+    current = check_device().cuda.Device().id
+    if number and int(number) != current:
+        raise DeviceError("device", expected=f'"cuda" or "cuda:{current}": a process computes on one GPU',
+                          actual=repr(device), hint=f"start Python with CUDA_VISIBLE_DEVICES={number}")  # fmt: skip
     return _CUDA
 
 
@@ -88,13 +90,9 @@ def to_device(array: Any, device: str | None, copy: bool = False) -> Any:
     if backend is not _CUDA:
         fetched = host_array(array)
         return fetched.copy() if copy and fetched is array else fetched
-    number = int((device or "").partition(":")[2] or 0)
-    if _is_cupy(array) and array.device.id == number and not copy:
-        return array
     if not _is_cupy(array):
-        return send(np.asarray(array), number)
-    with backend.xp.cuda.Device(number):
-        return backend.xp.array(array)
+        return send(np.asarray(array))
+    return array if array.device.id == backend.xp.cuda.Device().id and not copy else backend.xp.array(array)
 
 
 def host_array(array: Any) -> np.ndarray:

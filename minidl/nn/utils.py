@@ -71,11 +71,11 @@ def clip_grad_norm_(
     arrays = [gradient.data for gradient in gradients]
     backend = backend_of(arrays[0])
     norm = backend.grad_norm(arrays, float(p))
-    if error_if_nonfinite and not math.isfinite(norm):
+    if error_if_nonfinite and not math.isfinite(float(norm)):
         raise AnomalyError("clip_grad_norm_", expected="finite gradients", actual=f"a gradient norm of {norm}",
                            hint="minidl.detect_anomaly() finds the operation that it came from")  # fmt: skip
-    factor = limit / (norm + 1e-6)
-    if not factor >= 1:  # smaller, or NaN
+    factor = backend.xp.minimum(limit / (norm + 1e-6), 1.0)  # NaN stays NaN
+    if not backend.looks or not factor >= 1:  # where looking would mean waiting, a factor of 1 is multiplied, too
         backend.scale_(arrays, factor)
         for gradient in gradients:
             gradient.mark_changed()

@@ -1,7 +1,8 @@
 // CUDA's blocks and threads on one thread of a CPU: the kernels' own source, compiled by g++, is compared with the
 // reference where there is no GPU. Each CUDA thread of a kernel with shared memory is a fiber (ucontext) with a stack of
 // its own. It runs until it reaches __syncthreads() and then hands over to the next one, so a missing barrier shows: the
-// first thread has run to the end before the second has begun. A block in which some threads wait at a barrier and others
+// first thread has run to the end before the second has begun. In every other block the last thread goes first, for a
+// barrier may be missed in one order alone. A block in which some threads wait at a barrier and others
 // have ended is an error, and shared memory is filled with NaN before each block.
 #include <math.h>
 #include <stdio.h>
@@ -58,7 +59,8 @@ static bool run_fibers(unsigned int threads)
     }
     unsigned int left = threads;
     while (left) {
-        for (unsigned int i = 0; i < threads; i++) {
+        for (unsigned int n = 0; n < threads; n++) {
+            const unsigned int i = blockIdx.x % 2 ? threads - 1 - n : n;
             current = threadIdx.x = i;
             swapcontext(&scheduler, &fibers[i].context);
             left -= fibers[i].done;

@@ -81,6 +81,8 @@ def _device(value: Any, sources: tuple[Any, ...] = ()) -> Any:
         return value
     result = ndarray.__new__(ndarray)
     result._array = np.asarray(value)
+    if not result.dtype.isnative or result.dtype.itemsize > 8:
+        raise ValueError(f"Unsupported dtype {result.dtype}")
     result._base = None
     for source in sources:
         if isinstance(source, ndarray) and source._array.size and np.may_share_memory(source._array, value):
@@ -190,12 +192,13 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key: Any) -> Any:
-        keys = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(each, ndarray) and each.dtype == bool for each in keys):
-            _synchronise("indexing by a mask")
+        _count_mask(key)
         return _device(np.asarray(self._array[_index(key)]), (self,))
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        _count_mask(key)
+        if not isinstance(value, (ndarray, np.generic, int, float)):
+            raise TypeError(f"a {type(value).__name__} written into an array of CuPy's")
         self._array[_index(key)] = _host(value)
 
     def __bool__(self) -> bool:
@@ -224,6 +227,13 @@ class ndarray:
     def __reduce__(self) -> Any:
         _synchronise("pickling")
         return _device, (self._array,)
+
+
+def _count_mask(key: Any) -> None:
+    """CuPy asks the device how many elements a mask chooses, reading as well as writing."""
+    keys = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(each, (ndarray, np.ndarray)) and each.dtype.kind == "b" for each in keys):
+        _synchronise("indexing by a mask")
 
 
 def _index(key: Any) -> Any:

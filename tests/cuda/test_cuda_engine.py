@@ -9,6 +9,7 @@ import pytest
 
 import minidl
 from minidl import nn, optim
+from minidl.backends.cuda import transfer
 from minidl.data import DataLoader, TensorDataset
 from minidl.errors import DeviceError
 from minidl.train import Accuracy, Checkpoint, Trainer
@@ -87,9 +88,27 @@ def test_nothing_is_fetched_silently():
 
 
 def test_unknown_devices_are_refused():
-    for name in ("cuda:x", "gpu", "tpu:0", "cuda:7"):
+    for name in ("cuda:x", "gpu", "tpu:0"):
         with pytest.raises((DeviceError, minidl.errors.DTypeError)):
             noise(2).to(name)
+    with pytest.raises(DeviceError, match="CUDA_VISIBLE_DEVICES=7"):
+        noise(2).to("cuda:7")
+
+
+def test_writing_elements():
+    x = minidl.zeros(2, 3, device="cuda")
+    x[0] = [1, 2, 3]
+    x[1, 1:] = minidl.tensor([4.0, 5.0], device="cuda")
+    x[x == 5] = -1
+    assert x.tolist() == [[1, 2, 3], [0, 4, -1]]
+    for target, value in ((x, minidl.ones(3)), (x, np.ones(3)), (minidl.ones(3), x[0])):
+        with pytest.raises(DeviceError, match="cuda:0"):
+            target[...] = value
+
+
+def test_foreign_byte_order_is_turned_round():
+    x = minidl.Tensor(np.arange(3, dtype=">f4")).to("cuda")
+    assert x.dtype.isnative and x.tolist() == [0, 1, 2]
 
 
 def test_dlpack_shares_memory(cupy):
@@ -114,6 +133,28 @@ def test_transfers_follow_each_other_through_few_buffers():
     arrays_back = [x.cpu().numpy() for x in sent]
     for array, back in zip(arrays, arrays_back, strict=True):
         np.testing.assert_array_equal(back, array)
+
+
+def test_what_is_larger_than_any_batch_needs_no_buffers(monkeypatch):
+    monkeypatch.setattr(transfer, "_LARGEST", 16)
+    sent = minidl.arange(5, device="cuda")
+    assert sent.tolist() == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(transfer, "_sender", None)
+    minidl.arange(5, device="cuda")
+
+
+def test_new_room_is_filled_after_the_work_that_had_it_before(cupy, emulated, monkeypatch):
+    """The pool gives a buffer memory that queued kernels may still read: the copy stream must wait for them."""
+    log = []
+    monkeypatch.setattr(emulated.Event, "record", lambda self, stream=None: log.append(("record", self, stream)))
+    monkeypatch.setattr(emulated.Stream, "wait_event", lambda self, event: log.append(("wait", event, self)))
+    sender = transfer._Sender(cupy)
+    for size in (3, 3, 5):  # two buffers, then the first one grows
+        log.clear()
+        buffer = sender.buffers[0]
+        sender.send(np.ones(size))
+        assert log[0] == ("record", buffer.copied_out, cupy.cuda.get_current_stream())
+        assert log[1] == ("wait", buffer.copied_out, sender.stream)
 
 
 # Networks
@@ -242,6 +283,7 @@ def test_a_training_step_never_waits_for_the_device(emulated):
             loss = criterion(model(x), y)
             stepper.zero_grad()
             loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             stepper.step()
     with pytest.raises(emulated.Synchronised), emulated.no_synchronisation():
         loss.item()

@@ -6,7 +6,7 @@
 #define THREADS 256
 #endif
 
-#ifndef INFINITY  // the compiler inside CUDA's driver knows no headers
+#ifndef INFINITY  // NVRTC comes without the header that defines them
 #define INFINITY __int_as_float(0x7f800000)
 #define NAN __int_as_float(0x7fffffff)
 #endif

@@ -101,9 +101,9 @@ extern "C" __global__ void adagrad(const long long* table, const long long* ends
 
 // Columns: the array.
 extern "C" __global__ void scale(const long long* table, const long long* ends, INDEX tensors, INDEX columns, INDEX count,
-                                 double factor)
+                                 const REAL* factor)
 {
     EVERY_ELEMENT
-        *TENSOR(0) *= (REAL)factor;
+        *TENSOR(0) *= *factor;
     }
 }

@@ -112,12 +112,12 @@ class UpdateMixin(Update):
         if rest:
             super().adagrad_update(*[_pick(each, rest) for each in arrays], *options)  # type: ignore[call-arg]  # counted
 
-    def grad_norm(self, grads: Arrays, norm_type: float) -> float:
+    def grad_norm(self, grads: Arrays, norm_type: float) -> Any:
         if norm_type not in _MEASURED or not all(map(kernels.arrays.alike, grads)):
             return super().grad_norm(grads, norm_type)
         return kernels.update.norm(grads, norm_type)
 
-    def scale_(self, arrays: Arrays, factor: float) -> None:
+    def scale_(self, arrays: Arrays, factor: Any) -> None:
         rest = kernels.update.scale(arrays, factor)
         if rest:
             super().scale_(_pick(arrays, rest), factor)

@@ -57,8 +57,8 @@ def is_available() -> bool:
     return why_not() == ""
 
 
-def check_device(number: int = 0) -> Any:
-    """CuPy, if the GPU of this number can be used.
+def check_device() -> Any:
+    """CuPy, if there is a GPU that can be used.
 
     Raises
     ------
@@ -68,11 +68,7 @@ def check_device(number: int = 0) -> Any:
     reason = why_not()
     if reason:
         raise DeviceError("cuda", expected="a GPU that can be used", actual="none", hint=reason)
-    cupy = _cupy()
-    count = cupy.cuda.runtime.getDeviceCount()
-    if number >= count:
-        raise DeviceError("cuda", expected=f"a device from cuda:0 to cuda:{count - 1}", actual=f"cuda:{number}")
-    return cupy
+    return _cupy()
 
 
 def synchronize() -> None:

@@ -5,12 +5,13 @@
     GPU                    step 0        step 1        step 2  first a copy out of the buffer, at the device's own speed
 
 A page-locked buffer is written again when its transfer has ended, a device buffer when the GPU has copied it out:
-events say
-so. The arrays handed out belong to the stream that computes, like all others, so they may be kept as long as one likes.
+events say so. The arrays handed out belong to the stream that computes, like all others, so they may be kept as long
+as one likes. What is larger than any batch goes without the buffers, which are kept.
 """
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from minidl.backends.cuda.device import check_device
 __all__ = ["send"]
 
 _BUFFERS = 2
+_LARGEST = 1 << 28  # bytes; a batch of 256 images of 3 x 224 x 224 float32 fits
 
 
 class _Buffer:
@@ -38,45 +40,49 @@ class _Buffer:
             self.copied_out.synchronize()
             self.locked = np.frombuffer(self.cupy.cuda.alloc_pinned_memory(size), np.uint8, size)
             self.staged = self.cupy.empty(size, np.uint8)
+            # The pool gives memory that queued work may still use. Its own stream runs in order; the copy stream must
+            # wait.
+            self.copied_out.record(self.cupy.cuda.get_current_stream())
             self.size = size
 
 
 class _Sender:
     """The copy stream of one device and its buffers."""
 
-    def __init__(self, cupy: Any, number: int) -> None:
+    def __init__(self, cupy: Any) -> None:
         self.cupy = cupy
-        self.device = cupy.cuda.Device(number)
-        with self.device:
-            self.stream = cupy.cuda.Stream(non_blocking=True)
-            self.buffers = [_Buffer(cupy) for _ in range(_BUFFERS)]
+        self.lock = threading.Lock()
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.buffers = [_Buffer(cupy) for _ in range(_BUFFERS)]
 
     def send(self, array: np.ndarray) -> Any:
-        with self.device:
+        dtype = array.dtype.newbyteorder("=")  # a GPU knows no other
+        with self.lock:
             buffer = self.buffers.pop(0)
             self.buffers.append(buffer)
             buffer.reserve(array.nbytes)
             buffer.sent.synchronize()
             locked = buffer.locked[: array.nbytes]
-            locked.view(array.dtype).reshape(array.shape)[...] = array
+            locked.view(dtype).reshape(array.shape)[...] = array
             working = self.cupy.cuda.get_current_stream()
             self.stream.wait_event(buffer.copied_out)
             buffer.staged[: array.nbytes].set(locked, self.stream)
             buffer.sent.record(self.stream)
             working.wait_event(buffer.sent)
-            result = self.cupy.empty(array.shape, array.dtype)
-            result[...] = buffer.staged[: array.nbytes].view(array.dtype).reshape(array.shape)
+            result = self.cupy.empty(array.shape, dtype)
+            result[...] = buffer.staged[: array.nbytes].view(dtype).reshape(array.shape)
             buffer.copied_out.record(working)
         return result
 
 
 @cache
-def _sender(number: int) -> _Sender:
-    return _Sender(check_device(number), number)
+def _sender(device: int) -> _Sender:
+    return _Sender(check_device())
 
 
-def send(array: np.ndarray, number: int = 0) -> Any:
-    """A copy of the array on a GPU; the host goes on at once, and the transfer runs beside the work queued before."""
-    if array.size == 0:
-        return check_device(number).asarray(array)
-    return _sender(number).send(array)
+def send(array: np.ndarray) -> Any:
+    """A copy of the array on the GPU; the host goes on at once, and the transfer runs beside the work queued before."""
+    cupy = check_device()
+    if not 0 < array.nbytes <= _LARGEST:
+        return cupy.asarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    return _sender(cupy.cuda.Device().id).send(array)

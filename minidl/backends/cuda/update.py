@@ -95,11 +95,14 @@ class UpdateMixin(Update):
         if not self._step("adagrad", (params, grads, state_sums), rate, weight_decay, eps, maximize):
             super().adagrad_update(params, grads, state_sums, step, lr, lr_decay, weight_decay, eps, maximize)
 
-    def scale_(self, arrays: Arrays, factor: float) -> None:
-        if not self._step("scale", (arrays,), factor):
+    def grad_norm(self, grads: Arrays, norm_type: float) -> Any:
+        return self._grad_norm(grads, norm_type)
+
+    def scale_(self, arrays: Arrays, factor: Any) -> None:
+        if not arrays or not self._step("scale", (arrays,), self.xp.asarray(factor, arrays[0].dtype)):
             super().scale_(arrays, factor)
 
-    def _step(self, kernel: str, columns: Sequence[Any], *options: float) -> bool:
+    def _step(self, kernel: str, columns: Sequence[Any], *options: Any) -> bool:
         """Run a kernel over the tensors; False, and nothing is done, where it cannot take one of them."""
         rows = list(zip(*[column for column in columns if column is not None], strict=True))
         every = [array for row in rows for array in row]

@@ -7,6 +7,8 @@ not said otherwise.
 
 from __future__ import annotations
 
+from typing import Any
+
 from minidl.backends.reference.base import Array, Base
 
 __all__ = ["Update"]
@@ -161,21 +163,24 @@ class Update(Base):
             total += g * g
             param -= rate * g / (self.xp.sqrt(total) + eps)
 
-    def grad_norm(self, grads: Arrays, norm_type: float) -> float:
+    def grad_norm(self, grads: Arrays, norm_type: float) -> Any:
         r"""Return the norm of all arrays as one vector, :math:`(\sum |g_i|^p)^{1/p}`; p may be inf.
 
-        The sum is taken in double precision.
+        The sum is taken in double precision. A float; on a GPU an array without dimensions, for which nobody waits.
         """
+        return float(self._grad_norm(grads, norm_type))
+
+    def _grad_norm(self, grads: Arrays, norm_type: float) -> Array:
         xp = self.xp
         sizes = [xp.abs(grad.astype(xp.float64)) for grad in grads if grad.size]
         if not sizes:
-            return 0.0
+            return xp.zeros(())
         if norm_type == float("inf"):
-            return float(xp.stack([size.max() for size in sizes]).max())
-        return float(xp.stack([(size**norm_type).sum() for size in sizes]).sum() ** (1 / norm_type))
+            return xp.stack([size.max() for size in sizes]).max()
+        return xp.stack([(size**norm_type).sum() for size in sizes]).sum() ** (1 / norm_type)
 
-    def scale_(self, arrays: Arrays, factor: float) -> None:
-        """Multiply every array by `factor`, in place."""
+    def scale_(self, arrays: Arrays, factor: Any) -> None:
+        """Multiply every array by `factor`, a number or what `grad_norm` gave, in place."""
         for array in arrays:
             array *= factor
 
