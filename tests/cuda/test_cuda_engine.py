@@ -95,6 +95,12 @@ def test_unknown_devices_are_refused():
         noise(2).to("cuda:7")
 
 
+def test_an_index_outside_the_table_gives_nan():
+    table, indices = minidl.arange(6.0, device="cuda").reshape(3, 2), minidl.tensor([2, 3, -1], device="cuda")
+    rows = nn.functional.embedding(indices, table).cpu().numpy()
+    np.testing.assert_array_equal(rows, [[4, 5], [np.nan] * 2, [np.nan] * 2])
+
+
 def test_writing_elements():
     x = minidl.zeros(2, 3, device="cuda")
     x[0] = [1, 2, 3]

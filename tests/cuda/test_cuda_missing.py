@@ -24,6 +24,12 @@ CUPIES = {
         "class cuda: runtime = runtime\n__version__ = '14.0'",
         "driver",
     ),
+    "a missing library": (
+        "class runtime:\n    @staticmethod\n    def getDeviceCount(): return 1\n"
+        "class cuda: runtime = runtime\n__version__ = '14.0'\nfloat32 = None\n"
+        "def ones(*arguments): raise RuntimeError('libnvrtc.so.12 was not found')",
+        "libnvrtc.so.12",
+    ),
     "no device": (
         "class runtime:\n    @staticmethod\n    def getDeviceCount(): return 0\n"
         "class cuda: runtime = runtime\n__version__ = '14.0'",

@@ -1,3 +1,13 @@
+// Rows of a table. An index outside it reads nothing: it gives NaN.
+extern "C" __global__ void look_up(const REAL* table__vd, const long long* indices__n, REAL* rows__nd, INDEX count,
+                                   INDEX values, INDEX depth)
+{
+    FOR_EACH(at, count) {
+        const long long place = indices__n[at / depth];
+        rows__nd[at] = place >= 0 && place < values ? table__vd[place * depth + at % depth] : (REAL)NAN;
+    }
+}
+
 // Sums by place, without atomics: the places come sorted, with the order that sorted them, and each result adds up its own run.
 
 extern "C" __global__ void sum_by_place(const REAL* values__nd, const long long* sorted, const long long* order,

@@ -33,6 +33,17 @@ def _cupy() -> Any:
     return cupy
 
 
+@cache
+def _trial(cupy: Any) -> str:
+    """What breaks in a product and a sum, which need NVRTC with its headers and cuBLAS; empty if nothing does."""
+    try:
+        ones = cupy.ones((2, 2), cupy.float32)
+        ones @ ones + ones
+    except Exception as error:
+        return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ""
+
+
 def why_not() -> str:
     """Why no GPU can be used, in a sentence that says what to do; empty where one can.
 
@@ -49,7 +60,13 @@ def why_not() -> str:
     except Exception as error:
         reason = str(error).partition(":")[2].strip() or str(error)
         return f"CuPy {cupy.__version__} finds no usable GPU ({reason}): install or update NVIDIA's driver"
-    return "" if count else "there is no NVIDIA GPU in this machine, or CUDA_VISIBLE_DEVICES hides it"
+    if not count:
+        return "there is no NVIDIA GPU in this machine, or CUDA_VISIBLE_DEVICES hides it"
+    broken = _trial(cupy)
+    return broken and (
+        f"CuPy {cupy.__version__} cannot compute on the GPU ({broken}): pip install 'minidl[cuda12]' or, for "
+        "CUDA 13, 'minidl[cuda13]' brings CUDA's libraries"
+    )
 
 
 def is_available() -> bool:

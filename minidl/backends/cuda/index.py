@@ -1,4 +1,4 @@
-"""Sums by place: the adjoint of every look-up. Sorted first, so that no two threads add to the same number."""
+"""Looking up rows, and sums by place, the adjoint: sorted first, so that no two threads add to the same number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ __all__ = ["IndexMixin"]
 
 
 class IndexMixin(Index):
-    """The gradient of embedding, and `scatter_add` for all who add by index."""
+    """Embedding with its gradient, and `scatter_add` for all who add by index. The host does not look at indices."""
+
+    def embedding(self, weight: Array, indices: Array) -> Array:
+        if not fits(weight):
+            return super().embedding(weight, indices)
+        rows = self.xp.empty((*indices.shape, weight.shape[1]), weight.dtype)
+        launch("index", "look_up", weight.dtype, rows.size, self._dense(weight),
+               self._dense(indices.astype(self.xp.int64, copy=False)), rows, rows.size, *weight.shape)  # fmt: skip
+        return rows
 
     def embedding_grad(self, grad: Array, indices: Array, num_embeddings: int) -> Array:
         if not fits(grad):
