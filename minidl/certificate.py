@@ -112,9 +112,12 @@ def _cast(call: Call, dtype: Any) -> Call:
     def convert(array: np.ndarray) -> np.ndarray:
         return array.astype(dtype)
 
-    return Call(
-        tuple(_constants(a, convert) for a in call.args), {k: _constants(a, convert) for k, a in call.kwargs.items()}
-    )
+    def given(value: Any) -> Any:
+        if isinstance(value, np.dtype) and value.kind == "f":  # an option that names a type
+            return np.dtype(dtype).newbyteorder(value.byteorder)
+        return _constants(value, convert)
+
+    return Call(tuple(given(a) for a in call.args), {k: given(a) for k, a in call.kwargs.items()})
 
 
 def _on_cuda(case: Case) -> Case:

@@ -201,12 +201,14 @@ class Op:
 
     def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         """Raise again what NumPy says of arrays that do not fit, with the operation's name, all shapes or devices."""
-        if isinstance(error, MinidlError):
+        if isinstance(error, DeviceError):
             return
         devices = {device_of(array) for array in arrays if hasattr(array, "shape")}
         if len(devices) > 1:
             raise DeviceError(self.name, expected="inputs on one device", actual=" and ".join(sorted(devices)),
                               hint='send the others there, too: x.to("cuda"), or x.cpu()') from error  # fmt: skip
+        if isinstance(error, MinidlError):
+            return
         if isinstance(error, MemoryError):
             raise OutOfMemoryError(
                 self.name,

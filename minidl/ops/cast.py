@@ -20,7 +20,7 @@ class Astype(Op):
     """Convert the elements; the gradient is converted back."""
 
     def __init__(self, dtype: np.dtype) -> None:
-        self.dtype = dtype
+        self.dtype = dtype.newbyteorder("=")  # the machine's, as of all results
 
     def forward(self, x: Any) -> Any:
         self.before = x.dtype
@@ -31,7 +31,7 @@ class Astype(Op):
 
 
 def astype(x: Any, dtype: DTypeLike) -> Any:
-    """Convert to another element type; the same object if it already is of that type.
+    """Convert to another element type, in the machine's byte order; the same object if it already is of that type.
 
     Between floating-point types the gradient flows through; to integers and booleans it stops.
 

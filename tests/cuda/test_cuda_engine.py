@@ -74,8 +74,18 @@ def test_mixed_devices_are_refused_and_named():
         for pair in ((here, there), (there, here)):
             with pytest.raises(DeviceError, match="cpu and cuda:0"):
                 function(*pair)
-    with pytest.raises(DeviceError, match="cpu and cuda:0"):
-        minidl.conv2d(noise(1, 1, 3, 3), noise(1, 1, 2, 2).to("cuda"))
+    picture, kernel, labels, F = noise(2, 3, 4, 4), noise(2, 3, 2, 2), minidl.tensor([0, 1]), nn.functional
+    for function, *pair in (
+        (F.conv2d, picture, kernel),
+        (lambda x, w: F.batch_norm(x, None, None, w, training=True), picture, noise(3)),
+        (lambda x, w: F.layer_norm(x, (4,), w), picture, noise(4)),
+        (F.cross_entropy, here, labels),
+        (F.embedding, labels, here),
+    ):
+        for sent in range(2):
+            mixed = [x.to("cuda") if i == sent else x for i, x in enumerate(pair)]
+            with pytest.raises(DeviceError, match="cpu and cuda:0"):
+                function(*mixed)
 
 
 def test_nothing_is_fetched_silently():

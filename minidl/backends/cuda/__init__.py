@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
+
 from minidl.backends.cuda.conv import ConvMixin
 from minidl.backends.cuda.index import IndexMixin
 from minidl.backends.cuda.norm import NormMixin
@@ -18,6 +20,7 @@ from minidl.backends.cuda.random import RandomMixin
 from minidl.backends.cuda.softmax import SoftmaxMixin
 from minidl.backends.cuda.update import UpdateMixin
 from minidl.backends.reference import ReferenceBackend
+from minidl.backends.reference.base import Array
 
 __all__ = ["CudaBackend"]
 
@@ -34,3 +37,8 @@ class CudaBackend(
         import cupy
 
         return cupy
+
+    def _dense(self, values: Array) -> Array:
+        if isinstance(values, np.ndarray):  # CuPy would send it up without a word
+            raise TypeError("an array in main memory among arrays on the GPU")
+        return super()._dense(values)
