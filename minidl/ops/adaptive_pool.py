@@ -140,7 +140,7 @@ def _adaptive(name: str, axes: int, op: Any, x: Any, output_size: Any, return_in
     images = to_images(name, x, axes)
     given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * axes
     kept = [n if o is None else o for o, n in zip(given, images.shape[4 - axes :], strict=False)]
-    size = axis_pair(kept if len(given) == axes else output_size, f"{name} output_size", axes, 1)
+    size = axis_pair(kept if len(given) == axes else output_size, name, "output_size", axes, 1)
     if min(size) < 1:
         raise OptionError(name, expected="an output_size of at least 1", actual=repr(output_size))
     if min(images.shape[2:]) < 1:

@@ -181,12 +181,12 @@ def _convolve(
     images, kernels = to_images(name, x, axes), to_kernels(name, weight, axes)
     check_bias(name, bias, kernels.shape[0])
     groups = checked_groups(name, groups)
-    stride = axis_pair(stride, f"{name} stride", axes, 1)
-    dilation = axis_pair(dilation, f"{name} dilation", axes, 1)
+    stride = axis_pair(stride, name, "stride", axes, 1)
+    dilation = axis_pair(dilation, name, "dilation", axes, 1)
     if isinstance(padding, str):
         images, padding = _named_padding(name, images, padding, kernels.shape[2:], stride, dilation)
     else:
-        padding = axis_pair(padding, f"{name} padding", axes, 0)
+        padding = axis_pair(padding, name, "padding", axes, 0)
     window = _window(name, axes, images.shape, kernels.shape, stride, padding, dilation, groups)
     return from_images(Conv2d(window)(images, kernels, bias), x.ndim, axes)
 

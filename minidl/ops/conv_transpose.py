@@ -124,10 +124,10 @@ def _convolve_transposed(
             hint="the weight of a transposed convolution is (channels, outputs/groups, ...)",
         )
     check_bias(name, bias, outputs)
-    stride = axis_pair(stride, f"{name} stride", axes, 1)
-    padding = axis_pair(padding, f"{name} padding", axes, 0)
-    dilation = axis_pair(dilation, f"{name} dilation", axes, 1)
-    extra = axis_pair(output_padding, f"{name} output_padding", axes, 0)
+    stride = axis_pair(stride, name, "stride", axes, 1)
+    padding = axis_pair(padding, name, "padding", axes, 0)
+    dilation = axis_pair(dilation, name, "dilation", axes, 1)
+    extra = axis_pair(output_padding, name, "output_padding", axes, 0)
     h, w = conv_transpose_output_size(name, images.shape[2:], kernels.shape[2:], stride, padding, extra, dilation)
     if any(e >= s for e, s in zip(extra, stride, strict=True)):
         # The larger image convolves to more than the input: say so with zeros, and the three stay adjoint.

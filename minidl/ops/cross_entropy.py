@@ -244,6 +244,8 @@ def _checked_range(name: str, labels: Any, classes: int, ignore_index: int) -> A
         return None
     if not backend_of(labels).looks:
         return labels != ignore_index
+    if labels.dtype == np.int64 and not 0 <= ignore_index < classes and labels.view(np.uint64).max() < classes:
+        return None  # by far the most frequent; as an unsigned number a negative label is a huge one
     lowest, highest = int(labels.min()), int(labels.max())
     inside = lowest >= 0 and highest < classes
     if inside and not lowest <= ignore_index <= highest:

@@ -50,8 +50,8 @@ def from_images(y: Any, ndim: int, axes: int) -> Any:
     return reshape(y, (*lead, *y.shape[4 - axes :]))
 
 
-def axis_pair(value: Any, name: str, axes: int, filler: int) -> tuple[int, int]:
-    """An option as (height, width); with one spatial axis the height takes the `filler`.
+def axis_pair(value: Any, name: str, option: str, axes: int, filler: int) -> tuple[int, int]:
+    """An option of an operation as (height, width); with one spatial axis the height takes the `filler`.
 
     Raises
     ------
@@ -63,8 +63,8 @@ def axis_pair(value: Any, name: str, axes: int, filler: int) -> tuple[int, int]:
     if axes == 2:
         if type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int:
             return value
-        return pair(value, name)
+        return pair(value, f"{name} {option}")
     entry = value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
     if isinstance(entry, bool) or not hasattr(entry, "__index__"):
-        raise OptionError(name, expected="an integer, or a tuple of one", actual=repr(value))
+        raise OptionError(f"{name} {option}", expected="an integer, or a tuple of one", actual=repr(value))
     return filler, operator.index(entry)

@@ -252,8 +252,9 @@ def _max_pool(
     (x,) = floats(x)
     images = to_images(name, x, axes)
     kernel, stride, padding = _window(name, axes, kernel_size, stride, padding)
-    dilation = axis_pair(dilation, f"{name} dilation", axes, 1)
-    pool_output_size(name, images.shape[2:], kernel, stride, padding, dilation, ceil_mode)
+    dilation = axis_pair(dilation, name, "dilation", axes, 1)
+    if axes == 1:  # of images the backend says the same
+        pool_output_size(name, images.shape[2:], kernel, stride, padding, dilation, ceil_mode)
     results = MaxPool2d((kernel, stride, padding, dilation, ceil_mode), return_indices)(images)
     if not return_indices:
         return from_images(results, x.ndim, axes)
@@ -266,16 +267,17 @@ def _avg_pool(
     (x,) = floats(x)
     images = to_images(name, x, axes)
     kernel, stride, padding = _window(name, axes, kernel_size, stride, padding)
-    pool_output_size(name, images.shape[2:], kernel, stride, padding, (1, 1), ceil_mode)
+    if axes == 1:  # of images the backend says the same
+        pool_output_size(name, images.shape[2:], kernel, stride, padding, (1, 1), ceil_mode)
     return from_images(AvgPool2d(kernel, stride, padding, ceil_mode, include_pad)(images), x.ndim, axes)
 
 
 def _window(name: str, axes: int, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair]:
-    kernel = axis_pair(kernel_size, f"{name} kernel_size", axes, 1)
+    kernel = axis_pair(kernel_size, name, "kernel_size", axes, 1)
     return (
         kernel,
-        kernel if stride is None else axis_pair(stride, f"{name} stride", axes, 1),
-        axis_pair(padding, f"{name} padding", axes, 0),
+        kernel if stride is None else axis_pair(stride, name, "stride", axes, 1),
+        axis_pair(padding, name, "padding", axes, 0),
     )
 
 

@@ -158,7 +158,7 @@ def _target(input_size: Pair, axes: int, size: Any, scale_factor: Any) -> tuple[
             actual="neither" if size is None else f"size={size!r} and scale_factor={scale_factor!r}",
         )  # fmt: skip
     if size is not None:
-        return axis_pair(size, "interpolate size", axes, 1), None
+        return axis_pair(size, "interpolate", "size", axes, 1), None
     factors = tuple(scale_factor) if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * axes
     if len(factors) != axes or not all(isinstance(f, (int, float, np.number)) and 0 < f < math.inf for f in factors):
         raise OptionError("interpolate scale_factor", expected=f"one positive number, or {axes}",
