@@ -91,7 +91,7 @@ cdef void fold_item(const Fold* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_
                 i = panel * height
                 rows = padded_height(smaller(height, taps - i), height)
                 multiply_tile(panels + (c * (taps + 1) + i) * s.outputs, <const real*>dy + tile * nr, off, s.outputs, rows,
-                              columns + i * ld + tile * nr, ld, False)
+                              columns + i * ld + tile * nr, ld, False, <const real*>NULL)
         for n in range(images):
             fold_channel(s, <const real*>columns + n * pixels, ld, <real*>s.result
                          + (((image + n) * s.groups + group) * s.channels + c) * s.height * s.width)

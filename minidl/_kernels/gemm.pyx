@@ -100,7 +100,7 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
                                           p.a.step_j, x, off, depth, padded, sums, ld, k > 0 or p.bias != NULL)
                     else:
                         multiply_tile(panels + i * p.depth + k * padded, x, off, depth, padded, sums, ld,
-                                      k > 0 or p.bias != NULL)
+                                      k > 0 or p.bias != NULL, <const real*>NULL)
                     if not whole:
                         copy(rows, columns, sums, ld, 1, to, p.c.step_i, p.c.step_j)
 

@@ -28,8 +28,8 @@ cdef extern from *:
 
 
 cdef inline void micro(const real* a__mk, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
-                       Py_ssize_t depth, real* c__mn, Py_ssize_t ld, bint accumulate, real* c, int rows,
-                       int groups) noexcept nogil:
+                       Py_ssize_t depth, real* c__mn, Py_ssize_t ld, bint accumulate, const real* start, real* c,
+                       int rows, int groups) noexcept nogil:
     """c[i, g, j] = sum over k of a[i, k] * x[off[k] + g*NR + j]; `rows` and `groups` are constants at each call.
 
     `c` is the caller's local array: the compiler keeps it in registers.
@@ -41,6 +41,10 @@ cdef inline void micro(const real* a__mk, Py_ssize_t step_i, Py_ssize_t step_k, 
         for i in range(rows):
             for j in range(groups * nr):
                 c[i * groups * nr + j] = c__mn[i * ld + j]
+    elif start != NULL:
+        for i in range(rows):
+            for j in range(groups * nr):
+                c[i * groups * nr + j] = start[i]
     else:
         for i in range(rows * groups * nr):
             c[i] = 0
@@ -57,43 +61,46 @@ cdef inline void micro(const real* a__mk, Py_ssize_t step_i, Py_ssize_t step_k, 
 
 cdef inline void choose(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, bint packed, const real* x,
                         const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld,
-                        bint accumulate) noexcept nogil:
+                        bint accumulate, const real* start) noexcept nogil:
     """The micro-kernel for so many rows: NR columns, WIDE * NR for a single row. Steps of a packed panel: 1, rows."""
     cdef Py_ssize_t most = tile_rows(a)          # a constant: branches beyond it cost nothing
     cdef real sums[TILE]                         # one for all: GCC 12 mixes up the arrays of several inlined copies
     if rows == 1:
-        micro(a, step_i, 1 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 1, WIDE)
+        micro(a, step_i, 1 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 1, WIDE)
     elif rows == 2:
-        micro(a, step_i, 2 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 2, 1)
+        micro(a, step_i, 2 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 2, 1)
     elif rows == 3 and most >= 3:
-        micro(a, step_i, 3 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 3, 1)
+        micro(a, step_i, 3 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 3, 1)
     elif rows == 4 and most >= 4:
-        micro(a, step_i, 4 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 4, 1)
+        micro(a, step_i, 4 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 4, 1)
     elif rows == 5 and most >= 5:
-        micro(a, step_i, 5 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 5, 1)
+        micro(a, step_i, 5 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 5, 1)
     elif rows == 6 and most >= 6:
-        micro(a, step_i, 6 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 6, 1)
+        micro(a, step_i, 6 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 6, 1)
     elif rows == 7 and most >= 7:
-        micro(a, step_i, 7 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 7, 1)
+        micro(a, step_i, 7 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 7, 1)
     elif rows == 8 and most >= 8:
-        micro(a, step_i, 8 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 8, 1)
+        micro(a, step_i, 8 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 8, 1)
     elif rows == 9 and most >= 9:
-        micro(a, step_i, 9 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 9, 1)
+        micro(a, step_i, 9 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 9, 1)
     elif rows == 10 and most >= 10:
-        micro(a, step_i, 10 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 10, 1)
+        micro(a, step_i, 10 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 10, 1)
     elif rows == 11 and most >= 11:
-        micro(a, step_i, 11 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 11, 1)
+        micro(a, step_i, 11 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 11, 1)
     elif rows == 12 and most >= 12:
-        micro(a, step_i, 12 if packed else step_k, x, off, depth, c, ld, accumulate, sums, 12, 1)
+        micro(a, step_i, 12 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 12, 1)
 
 
 cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows,
-                        real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
-    """The micro-kernel for a packed panel. `ld`: from row to row of c."""
-    choose(a, 1, 0, True, x, off, depth, rows, c, ld, accumulate)
+                        real* c, Py_ssize_t ld, bint accumulate, const real* start) noexcept nogil:
+    """The micro-kernel for a packed panel. `ld`: from row to row of c.
+
+    The sums go on from those in c, or begin with a number for each row (a bias), or with zeros (`start` is NULL).
+    """
+    choose(a, 1, 0, True, x, off, depth, rows, c, ld, accumulate, start)
 
 
 cdef void multiply_in_place(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
                             Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
     """The micro-kernel for rows of A where they lie: each in a stream of its own, good for a few tiles of columns."""
-    choose(a, step_i, step_k, False, x, off, depth, rows, c, ld, accumulate)
+    choose(a, step_i, step_k, False, x, off, depth, rows, c, ld, accumulate, <const real*>NULL)

@@ -41,11 +41,13 @@ cdef struct Sweep:
     Phase* phases
     Py_ssize_t phase_count
     Py_ssize_t rows, columns          # most of any phase
-    # set by `sweep`: the cut into items, and how a tile gets its pixels
+    # set by `sweep`: what the sums of each output begin with, the cut into items, and how a tile gets its pixels
+    void* starts
     Py_ssize_t item_images, item_rows
     Py_ssize_t staged_rows, staged_width, staged_plane, staged_image
     Py_ssize_t panel, tile, sum_rows, ld
     bint packed
+    bint direct                       # whole rows of tiles are summed in the result itself
     bint bare                         # the source itself can be swept over, without a staged copy
 
 

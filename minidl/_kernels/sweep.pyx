@@ -70,7 +70,10 @@ cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images,
                             to[u] = 0
                         x = y * s.width + b + s.left
                         if s.step_w == 1:
-                            copy_run(source + x + first, last - first, <real>0, to + first)
+                            copy_run(source + x + first, last - first, to + first)
+                        elif s.step_w == 2:              # a known step is vector instructions
+                            for u in range(first, last):
+                                to[u] = source[x + u * 2]
                         else:
                             for u in range(first, last):
                                 to[u] = source[x + u * s.step_w]
@@ -171,13 +174,12 @@ cdef void sweep_packed(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows
     """Pixels first..first+pixels of an item with so many rows an image, in tiles that run on over rows and images.
 
     A tile inside an image is summed where it belongs in the result, others in `sums` (s.ld numbers for each output).
-    Every sum begins with the bias, wherever it is, so that its bits do not depend on the cut into items.
     """
-    cdef Py_ssize_t blocks = larger(ceil_div(phase.depth, KC), 1), b, k, depth, tile, o, i, j, height, padded, found, count
+    cdef Py_ssize_t blocks = larger(ceil_div(phase.depth, KC), 1), b, k, depth, tile, o, height, padded, found, count
     cdef Py_ssize_t panel, at, ld, nr = s.tile, image = rows * phase.columns
     cdef bint joined = s.column_step == 1 and s.row_step == phase.columns, inside, whole
     cdef const real* weights = <const real*>phase.panels + group * (s.outputs + 1) * phase.depth
-    cdef const real* bias = <const real*>s.bias + group * s.outputs
+    cdef const real* start = <const real*>s.starts + group * s.outputs
     cdef const real* x
     cdef const Py_ssize_t* off
     cdef real* to
@@ -202,12 +204,8 @@ cdef void sweep_packed(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows
                 whole = inside and height == padded
                 to = result + segments[0].result + o * s.plane if whole else sums + o * s.ld + tile * nr
                 ld = s.plane if whole else s.ld
-                if b == 0 and s.bias != NULL:
-                    for i in range(height):
-                        for j in range(nr):
-                            to[i * ld + j] = bias[o + i]
-                multiply_tile(weights + o * phase.depth + k * padded, x, off, depth, padded, to, ld,
-                              b > 0 or s.bias != NULL)
+                multiply_tile(weights + o * phase.depth + k * padded, x, off, depth, padded, to, ld, b > 0,
+                              start + o)
                 if b == blocks - 1 and not whole:
                     store_segments(s, segments, found, height, <const real*>to, result + o * s.plane)
 
@@ -223,62 +221,55 @@ cdef void store_segments(Sweep* s, const Segment* segments, Py_ssize_t count, Py
             source = sums + o * s.ld + segments[i].first
             to = result + o * s.plane + segments[i].result
             if s.column_step == 1:
-                copy_run(source, segments[i].length, <real>0, to)
+                copy_run(source, segments[i].length, to)
             else:
                 for u in range(segments[i].length):
                     to[u * s.column_step] = source[u]
 
 
-cdef void sweep_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t count, const real* planes, real* sums
-                     ) noexcept nogil:
-    """Sums of so many output rows that begin at `planes`, read in place; sums[o] has s.ld numbers a row."""
+cdef void sweep_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t count, const real* planes, real* to,
+                     Py_ssize_t ld) noexcept nogil:
+    """Sums of so many output rows that begin at `planes`, read in place; output o has its own at to + o * ld."""
     cdef Py_ssize_t tile, panel, o, height, pixels = (count - 1) * s.staged_width + phase.columns
     cdef const real* weights = <const real*>phase.panels + group * (s.outputs + 1) * phase.depth
+    cdef const real* start = <const real*>s.starts + group * s.outputs
     for tile in range(ceil_div(pixels, s.tile)):
         for panel in range(ceil_div(s.outputs, s.panel)):
             o = panel * s.panel
             height = padded_height(smaller(s.panel, s.outputs - o), s.panel)
             multiply_tile(weights + o * phase.depth, planes + tile * s.tile, phase.off, phase.depth, height,
-                          sums + o * s.ld + tile * s.tile, s.ld, False)
+                          to + o * ld + tile * s.tile, ld, False, start + o)
 
 
-cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t count, const real* sums, real* result
-                     ) noexcept nogil:
-    """Take finished rows to the result, without the columns that are no output pixels, and add the bias."""
+cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t count, const real* sums, real* result) noexcept nogil:
+    """Take finished rows to the result, without the columns that are no output pixels."""
     cdef Py_ssize_t o, r, u
     cdef const real* source
     cdef real* to
-    cdef real bias = 0
     for o in range(s.outputs):
-        if s.bias != NULL:
-            bias = (<const real*>s.bias)[group * s.outputs + o]
         source = sums + o * s.ld
         to = result + o * s.plane
         if s.column_step == 1 and s.staged_width == s.row_step == phase.columns:   # rows follow each other here and there
-            copy_run(source, count * phase.columns, bias, to)
+            copy_run(source, count * phase.columns, to)
             continue
         for r in range(count):
             if s.column_step == 1:
-                copy_run(source + r * s.staged_width, phase.columns, bias, to + r * s.row_step)
+                copy_run(source + r * s.staged_width, phase.columns, to + r * s.row_step)
             else:
                 for u in range(phase.columns):
-                    to[r * s.row_step + u * s.column_step] = source[r * s.staged_width + u] + bias
+                    to[r * s.row_step + u * s.column_step] = source[r * s.staged_width + u]
 
 
-cdef inline void copy_run(const real* source, Py_ssize_t length, real bias, real* to) noexcept nogil:
-    """to = source + bias, in pieces; the last one reaches back over numbers that are there already."""
+cdef inline void copy_run(const real* source, Py_ssize_t length, real* to) noexcept nogil:
+    """A copy in pieces; the last one reaches back over numbers that are there already."""
     cdef Py_ssize_t piece, j
     if length < PIECE:
         for j in range(length):
-            to[j] = source[j] + bias
+            to[j] = source[j]
         return
     for piece in range(length // PIECE):
-        for j in range(PIECE):
-            to[piece * PIECE + j] = source[piece * PIECE + j] + bias
-    source += length - PIECE
-    to += length - PIECE
-    for j in range(PIECE):
-        to[j] = source[j] + bias
+        copy_piece(source + piece * PIECE, to + piece * PIECE)
+    copy_piece(source + length - PIECE, to + length - PIECE)
 
 
 cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, real* sums,
@@ -289,6 +280,8 @@ cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, 
     cdef Py_ssize_t group = item // bands // stacks, images = smaller(s.item_images, s.images - image)
     cdef Phase* phase
     cdef const real* planes = own_planes
+    cdef const real* source
+    cdef real* to
     cdef real* result = <real*>s.result + (image * s.groups + group) * s.outputs * s.plane + row * s.row_step
     # Tiles read a little beyond the last pixel: the last images are copied in any case.
     if s.bare and (image + images) * s.staged_image + WIDE * s.tile <= s.images * s.staged_image:
@@ -309,14 +302,20 @@ cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, 
         for n in range(images):
             for r in range(ceil_div(rows, s.sum_rows)):
                 count = smaller(s.sum_rows, rows - r * s.sum_rows)
-                sweep_rows(s, phase, group, count, planes + n * s.staged_image + r * s.sum_rows * s.staged_width, sums)
-                store_rows(s, phase, group, count, <const real*>sums,
-                           result + phase.start + n * s.groups * s.outputs * s.plane + r * s.sum_rows * s.row_step)
+                source = planes + n * s.staged_image + r * s.sum_rows * s.staged_width
+                to = result + phase.start + n * s.groups * s.outputs * s.plane + r * s.sum_rows * s.row_step
+                # Rows that are whole tiles are summed where they belong. Columns that are no output pixels fall on the
+                # next row, which comes after and puts that right; so the last row of an item goes through `sums`.
+                if s.direct and r < rows - 1:
+                    sweep_rows(s, phase, group, 1, source, to, s.plane)
+                else:
+                    sweep_rows(s, phase, group, count, source, sums, s.ld)
+                    store_rows(s, phase, count, <const real*>sums, to)
 
 
 cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexcept:
     """Decide how the work is cut into items, and whether tiles are packed."""
-    cdef Py_ssize_t per_row, bands, room = STAGED * sizeof(float) // sizeof(real)
+    cdef Py_ssize_t per_row, bands, tiled, room = STAGED * sizeof(float) // sizeof(real)
     s.staged_width = s.columns + s.reach_w
     s.panel = panel_height(s.outputs, model)
     s.tile = tile_columns(model) * (WIDE if s.panel == 1 else 1)
@@ -332,7 +331,12 @@ cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexce
     if s.groups * ceil_div(s.images, s.item_images) * bands < threads:
         bands = smaller(s.rows, ceil_div(threads, s.groups * ceil_div(s.images, s.item_images)))
     s.item_rows = ceil_div(s.rows, bands)
-    s.sum_rows = larger(1, smaller(PIXELS // s.staged_width, s.item_rows))
+    # A row of whole tiles costs no more than staged_width columns, and ends before the end of the next row. A panel that
+    # is padded has a row too many for the result.
+    tiled = ceil_div(s.columns, s.tile) * s.tile
+    s.direct = s.column_step == 1 and s.row_step == s.columns and tiled <= smaller(s.staged_width, 2 * s.columns) \
+        and (s.panel == 1 or s.outputs % s.panel != 1)
+    s.sum_rows = 1 if s.direct else larger(1, smaller(PIXELS // s.staged_width, s.item_rows))
     s.ld = ceil_div(smaller(PIXELS, s.item_images * s.item_rows * s.columns) if s.packed
                     else s.sum_rows * s.staged_width, s.tile) * s.tile
     s.staged_rows = s.item_rows + s.reach_h
@@ -372,22 +376,27 @@ cdef void sweep(Sweep* s, const real* model) except *:
     cdef Py_ssize_t size_packed = s.tile * KC + PIECE if s.packed else 0
     cdef Py_ssize_t size_sums = (s.outputs + 1) * s.ld
     cdef Py_ssize_t size_own = size_planes + size_packed + size_sums
+    cdef Py_ssize_t size_starts = s.groups * s.outputs + 1       # a padded panel has a row more
     cdef Py_ssize_t size_weights = s.groups * (s.outputs + 1) * terms
     cdef Py_ssize_t* tables = <Py_ssize_t*>take((2 * terms + KC) * sizeof(Py_ssize_t))
     cdef real* numbers
     try:
-        numbers = <real*>take((size_weights + threads * size_own) * sizeof(real))
+        numbers = <real*>take((size_weights + size_starts + threads * size_own) * sizeof(real))
     except MemoryError:
         give(tables)
         raise
-    cdef real* own = numbers + size_weights
     cdef real* weights = numbers
+    cdef real* starts = numbers + size_weights
+    cdef real* own = starts + size_starts
     cdef Py_ssize_t* off_packed = tables + 2 * terms
     for k in range(KC):
         off_packed[k] = k * s.tile
     for i in range(threads):     # columns that no pixel is packed into are multiplied too: old denormal numbers are slow
         for k in range(size_packed):
             own[i * size_own + size_planes + k] = 0
+    for i in range(size_starts):
+        starts[i] = (<const real*>s.bias)[i] if s.bias != NULL and i < size_starts - 1 else 0
+    s.starts = starts
     terms = 0
     for i in range(s.phase_count):
         phase = &s.phases[i]
