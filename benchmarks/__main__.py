@@ -92,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 lambda name: options.filter in name,
                 lambda row: print(format_row(row), flush=True),
             )
+        if options.device == "cuda":
+            print("\n".join(["", *cuda.fractions_of_peak(suites.get("kernels", []))]))
         print(f"\n{format_summary(suites)}")
         if options.json:
             write_json(options.json, facts, {"rounds": settings.rounds, "quick": settings.quick}, suites)

@@ -6,17 +6,20 @@ PyTorch by itself uses it for convolutions and not for products.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks.compare import Row
 from benchmarks.kernels import LARGE_CONVOLUTIONS, SMALL_CONVOLUTIONS, output_size
 from benchmarks.networks import library
 from benchmarks.steps import build_network, stepper_for
 from benchmarks.workers import Case, Work, as_arrays
 
-__all__ = ["TABLES", "prepare"]
+__all__ = ["TABLES", "fractions_of_peak", "prepare"]
+
+PEAK = "matmul 4096x4096x4096"
 
 
 def prepare(contender: str, tf32: bool) -> None:
@@ -90,6 +93,19 @@ def small_operation(contender: str, recorded: bool) -> Work:
     return Work(lambda: x * y, as_arrays)
 
 
+def fractions_of_peak(rows: Sequence[Row]) -> list[str]:
+    """For each convolution its rate over that of the large product in the same run, minidl's and PyTorch's."""
+    peaks = [row.flops / seconds for row in rows if row.name == PEAK for seconds in (row.ours, row.theirs) if seconds]
+    if not peaks:
+        return []
+    lines = [f"fraction of the measured peak, {max(peaks) / 1e12:.1f} TFLOP/s{'':<22} minidl   torch"]
+    for row in rows:
+        if row.name != PEAK and row.ours and row.theirs:
+            shares = [row.flops / seconds / max(peaks) for seconds in (row.ours, row.theirs)]
+            lines.append(f"{row.name:<60} {shares[0]:>8.1%} {shares[1]:>7.1%}")
+    return lines
+
+
 def _step(title: str, network: str, batch: int, optimizer: str, level: float) -> Case:
     return Case(f"{title}, batch {batch}", training_step, (network, batch, optimizer), level, tolerance=3e-2)
 
@@ -114,10 +130,10 @@ TABLES: dict[str, list[Case]] = {
         _step("ResNet-20", "resnet20", 256, "SGD", 0.8),
         _step("ResNet-18, 224 x 224", "resnet18", 64, "SGD", 0.5),
     ],
-    "kernels": [Case("matmul 4096x4096x4096", product, (4096,), flops=2.0 * 4096**3, tolerance=1e-2), *_convolutions()],
+    "kernels": [Case(PEAK, product, (4096,), flops=2.0 * 4096**3, tolerance=1e-2), *_convolutions()],
     "overhead": [
         Case("x * y of 4 numbers, recorded", small_operation, (True,)),
         Case("x * y of 4 numbers, not recorded", small_operation, (False,)),
     ],
 }
-"""The suites that have a meaning on a GPU. A kernel's fraction of the peak: its rate over that of the large product."""
+"""The suites that have a meaning on a GPU."""

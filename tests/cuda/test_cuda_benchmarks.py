@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import cuda, steps
+from benchmarks.compare import Row
 from benchmarks.workers import as_arrays
 
 
@@ -18,6 +19,18 @@ def test_training_steps_agree_with_the_cpu(network):
     assert len(ours) == len(theirs)
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-2, atol=1e-2 * np.abs(other).max())
+
+
+def test_fractions_of_the_peak():
+    rows = [
+        Row(cuda.PEAK, ours=2.0, theirs=1.0, flops=8e12),
+        Row("conv", ours=4.0, theirs=2.0, flops=4e12),
+        Row("failed", flops=4e12),
+    ]
+    head, line = cuda.fractions_of_peak(rows)
+    assert "8.0 TFLOP/s" in head
+    assert line.split() == ["conv", "12.5%", "25.0%"]
+    assert cuda.fractions_of_peak(rows[1:]) == []
 
 
 def test_convolutions_and_products_run():
