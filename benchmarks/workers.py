@@ -30,8 +30,10 @@ from benchmarks.timing import calls_per_sample, median_seconds, warm_up
 __all__ = ["Case", "Prepared", "Work", "Worker", "WorkerError", "as_arrays", "fingerprint"]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-FALL_ASLEEP = 0.006
+FALL_ASLEEP = 0.01
 """Seconds. OpenMP's threads go on spinning for some milliseconds after their work; let them fall asleep first."""
+SPIN = {"OPENBLAS_THREAD_TIMEOUT": "20"}
+"""OpenBLAS's would spin for a tenth of a second and take a core from whoever is measured then: 2**20 cycles instead."""
 
 
 class WorkerError(RuntimeError):
@@ -187,8 +189,9 @@ class Worker:
         self.contender = contender
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+        changed = {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **SPIN}
+        before = {name: os.environ.get(name) for name in changed}
+        os.environ.update(changed)
         try:
             self.process = context.Process(target=serve, args=(theirs, contender), daemon=True)
             self.process.start()
