@@ -48,7 +48,6 @@ class FakeGraph:
 
     STEPS = ("validate", "build_operation_graph", "create_execution_plans", "deselect_numeric_notes", "check_support",
              "build_plans")  # fmt: skip
-    built = 0
 
     def __init__(self, *, io_data_type, intermediate_data_type, compute_data_type, handle):
         assert io_data_type == intermediate_data_type == compute_data_type and handle == "handle"
@@ -78,7 +77,6 @@ class FakeGraph:
         return self._result("conv2d_weight_grad", (image, loss), padding, stride, dilation)
 
     def _result(self, method, operands, padding, stride, dilation):
-        FakeGraph.built += 1
         self.method, self.operands = method, operands
         self.options = tuple(map(tuple, (stride, padding, dilation)))
         self.result = FakeTensor(None, None, None)
