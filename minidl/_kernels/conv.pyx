@@ -2,7 +2,7 @@
 
 The first two are sweeps (sweep.pyx); here is what each of them sweeps over. Where a kernel is 3x3 and moves by single
 pixels, Winograd's way (winograd.pyx) takes a quarter of the multiplications: it is tried first. Where the input
-gradient would mostly sweep over zeros, it is a product and a fold (fold.pyx).
+gradient would sweep over many zeros, it is a product and a fold (fold.pyx).
 The weight gradient is in wgrad.pyx, that of few outputs in dots.pyx, Winograd's way to it in winograd_grad.pyx.
 """
 
@@ -124,14 +124,16 @@ cdef bint minimal(Options* p, Py_ssize_t images, cnp.ndarray source, cnp.ndarray
 
 cdef bint folded(const Options* p, Py_ssize_t images, cnp.ndarray grad__nohw, cnp.ndarray weight__ochw, cnp.ndarray dx__nchw
                  ) except -1:
-    """Try the input gradient's way for small images (fold.pyx). Returns whether it suits these sizes."""
+    """Try the input gradient's way for small images without padding (fold.pyx). Returns whether it suits these sizes."""
     cdef Fold s
+    if p.stride_h != 1 or p.stride_w != 1 or p.pad_h or p.pad_w:
+        return False
     s.images, s.groups = images, p.groups
     s.grad, s.outputs, s.grad_h, s.grad_w = cnp.PyArray_DATA(grad__nohw), p.o, p.oh, p.ow
     s.weight, s.channels, s.kernel_h, s.kernel_w = cnp.PyArray_DATA(weight__ochw), p.c, p.kh, p.kw
-    s.pad_h, s.pad_w, s.dilation_h, s.dilation_w = p.pad_h, p.pad_w, p.dilation_h, p.dilation_w
+    s.dilation_h, s.dilation_w = p.dilation_h, p.dilation_w
     s.result, s.height, s.width = cnp.PyArray_DATA(dx__nchw), p.h, p.w
-    if p.stride_h != 1 or p.stride_w != 1 or not suits_fold(&s):
+    if not suits_fold(&s):
         return False
     if cnp.PyArray_TYPE(grad__nohw) == cnp.NPY_FLOAT:
         fold(&s, <const float*>NULL)

@@ -9,7 +9,7 @@ cdef struct Fold:
     Py_ssize_t outputs, grad_h, grad_w
     const void* weight                # (groups * outputs, channels, kernel_h, kernel_w)
     Py_ssize_t channels, kernel_h, kernel_w
-    Py_ssize_t pad_h, pad_w, dilation_h, dilation_w
+    Py_ssize_t dilation_h, dilation_w
     void* result                      # (images, groups * channels, height, width)
     Py_ssize_t height, width
 
