@@ -27,36 +27,42 @@ cdef extern from *:
     """
 
 
+cdef double zeros[WIDE * 32]                     # also zeros if read as floats
+cdef Py_ssize_t nowhere[1]
+
+
 cdef inline void micro(const real* a__mk, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
                        Py_ssize_t depth, real* c__mn, Py_ssize_t ld, bint accumulate, const real* start, real* c,
                        int rows, int groups) noexcept nogil:
-    """c[i, g, j] = sum over k of a[i, k] * x[off[k] + g*NR + j]; `rows` and `groups` are constants at each call.
+    """c[i, g, j] = start[i] + sum over k of a[i, k] * x[off[k] + g*NR + j]; `rows` and `groups` are constants.
 
-    `c` is the caller's local array: the compiler keeps it in registers.
+    `c` is the caller's local array. The compiler keeps it in registers, from first to last, because there is one way
+    only from the start to the end: nothing to choose before the loop, and a loop that is always entered. Otherwise it
+    goes to memory and back at each fork of the way, which for short sums takes a sixth of the time.
     """
-    cdef Py_ssize_t nr = tile_columns(a__mk), k
+    cdef Py_ssize_t nr = tile_columns(a__mk), k = 0
     cdef int i, g, j
     cdef const real* b
-    if accumulate:
-        for i in range(rows):
-            for j in range(groups * nr):
-                c[i * groups * nr + j] = c__mn[i * ld + j]
-    elif start != NULL:
-        for i in range(rows):
-            for j in range(groups * nr):
-                c[i * groups * nr + j] = start[i]
-    else:
-        for i in range(rows * groups * nr):
-            c[i] = 0
-    for k in range(depth):
+    for i in range(rows):
+        for j in range(groups * nr):
+            c[i * groups * nr + j] = start[i]
+    while True:
         b = x + off[k]
         for i in range(rows):
             for g in range(groups):
                 for j in range(nr):
                     c[(i * groups + g) * nr + j] += a__mk[i * step_i + k * step_k] * b[g * nr + j]
-    for i in range(rows):
-        for j in range(groups * nr):
-            c__mn[i * ld + j] = c[i * groups * nr + j]
+        k += 1
+        if k >= depth:
+            break
+    if accumulate:
+        for i in range(rows):
+            for j in range(groups * nr):
+                c__mn[i * ld + j] += c[i * groups * nr + j]
+    else:
+        for i in range(rows):
+            for j in range(groups * nr):
+                c__mn[i * ld + j] = c[i * groups * nr + j]
 
 
 cdef inline void choose(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, bint packed, const real* x,
@@ -65,6 +71,10 @@ cdef inline void choose(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, bin
     """The micro-kernel for so many rows: NR columns, WIDE * NR for a single row. Steps of a packed panel: 1, rows."""
     cdef Py_ssize_t most = tile_rows(a)          # a constant: branches beyond it cost nothing
     cdef real sums[TILE]                         # one for all: GCC 12 mixes up the arrays of several inlined copies
+    if accumulate or start == NULL:
+        start = <const real*>zeros
+    if depth == 0:                               # a sum of no terms is a sum of one zero
+        a, x, off, step_i = <const real*>zeros, <const real*>zeros, nowhere, 1
     if rows == 1:
         micro(a, step_i, 1 if packed else step_k, x, off, depth, c, ld, accumulate, start, sums, 1, WIDE)
     elif rows == 2:
