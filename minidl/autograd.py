@@ -16,7 +16,7 @@ import numpy as np
 
 from minidl.backends import backend_of
 from minidl.errors import AnomalyError, DTypeError, GraphError, ShapeError
-from minidl.modes import enable_grad, grad_mode
+from minidl.modes import Mode, enable_grad, mode
 from minidl.op import Op, all_finite, describe_nonfinite
 from minidl.tensor import Tensor
 
@@ -137,13 +137,13 @@ class _Recording:
         self.warnings: Any = np.errstate(all="ignore")
 
     def __enter__(self) -> None:
-        self.before = grad_mode.enabled
-        grad_mode.enabled = self.create_graph
+        self.before = mode.get()
+        mode.set(Mode(self.create_graph, self.before.anomaly))
         self.warnings.__enter__()
 
     def __exit__(self, *exception: object) -> None:
         self.warnings.__exit__(*exception)
-        grad_mode.enabled = self.before
+        mode.set(self.before)
 
 
 def _listed(what: str, values: Any) -> list[Tensor]:
@@ -203,7 +203,7 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
     pending: dict[Op, list[Any]] = {}  # what has arrived for the outputs of an operation
     gathered: dict[Any, tuple[Tensor | None, Any, bool]] = {}
     heap: list[tuple[int, Op]] = []
-    anomaly = grad_mode.anomaly
+    anomaly = mode.get().anomaly
     push, pop = heapq.heappush, heapq.heappop
     # The seeds are handed on first, as if one operation with all these inputs had just gone back.
     op: Any = None
@@ -216,11 +216,15 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
                 continue
             if type(edge) is tuple:
                 source, index, shape = edge
-                if getattr(value, "shape", None) != shape:
+                try:
+                    fits = value.shape == shape
+                except AttributeError:
+                    fits = False
+                if not fits:
                     _refuse_shape(op, results, value, shape)
                 waiting = pending.get(source)
                 if waiting is None:
-                    pending[source] = waiting = [None] * (len(source._outputs) or 1)
+                    pending[source] = waiting = [None] * (len(source._outputs) or 1) if source.special else [None]
                     push(heap, (-source.seq, source))
                 elif waiting[index] is not None:
                     value = waiting[index] + value
@@ -234,7 +238,7 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
             return gathered
         op = pop(heap)[1]
         grads = pending.pop(op)
-        if op._outputs or op._hooks or op._retained:
+        if op.special:
             grads = _finish(op, grads, create_graph, gathered)
         edges, asked = op.edges, None
         if wanted is not None and useful is not None:
@@ -245,7 +249,8 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
                 continue
             asked = tuple([_leads_on(edge, wanted, useful) for edge in edges])
         ready = op.restore(create_graph, asked)
-        results, needs, saved = ready.backward(*grads), ready.needs, ready.saved
+        results = ready.backward(grads[0]) if len(grads) == 1 else ready.backward(*grads)
+        needs, saved = ready.needs, ready.saved
         if type(results) is not tuple:
             results = tuple(results) if type(results) is list else (results,)
         if len(results) != len(edges) or anomaly:

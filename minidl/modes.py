@@ -1,45 +1,47 @@
-"""Modes of a thread: whether operations are recorded, and whether they are searched for anomalies."""
+"""Modes of a thread or asyncio task: whether operations are recorded, and whether they are searched for anomalies."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from minidl.errors import OptionError
 
-__all__ = ["detect_anomaly", "enable_grad", "grad_mode", "inference_mode", "is_grad_enabled", "no_grad"]
+__all__ = ["Mode", "detect_anomaly", "enable_grad", "inference_mode", "is_grad_enabled", "mode", "no_grad"]
 
 
-class GradMode(threading.local):
-    """What operations do besides computing, in this thread."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mode:
+    """What operations do besides computing, in this thread or asyncio task."""
 
-    enabled: bool = True  # record the graph
+    recording: bool = True  # record the graph
     anomaly: bool = False  # look for NaN and infinities after each operation
 
 
-grad_mode = GradMode()
+_USUAL = Mode()
+mode: ContextVar[Mode] = ContextVar("mode", default=_USUAL)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class _ModeContext:
-    """A mode of this thread, as a ``with`` block and as a decorator."""
+    """A mode of this thread or task, as a ``with`` block and as a decorator."""
 
-    _attribute = "enabled"
-    _value = False
+    _changes: Mapping[str, bool] = {"recording": False}
 
     def __init__(self) -> None:
-        self._previous: list[bool] = []  # a stack, so that one object may be entered again
+        self._previous: list[Mode] = []  # a stack, so that one object may be entered again
 
     def __enter__(self) -> None:
-        self._previous.append(getattr(grad_mode, self._attribute))
-        setattr(grad_mode, self._attribute, self._value)
+        self._previous.append(mode.get())
+        mode.set(dataclasses.replace(mode.get(), **self._changes))
 
     def __exit__(self, *exception: object) -> None:
-        setattr(grad_mode, self._attribute, self._previous.pop())
+        mode.set(self._previous.pop())
 
     def __call__(self, function: _F) -> _F:
         context = type(self)
@@ -74,7 +76,7 @@ class no_grad(_ModeContext):
 class enable_grad(_ModeContext):
     """Record again, inside a `no_grad` block."""
 
-    _value = True
+    _changes = {"recording": True}
 
 
 class inference_mode(no_grad):
@@ -98,10 +100,9 @@ class detect_anomaly(_ModeContext):
     minidl.errors.AnomalyError: Log: expected a finite result from finite inputs; got 0 NaN and 1 infinite ...
     """
 
-    _attribute = "anomaly"
-    _value = True
+    _changes = {"anomaly": True}
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are being recorded in this thread."""
-    return grad_mode.enabled
+    """Whether operations are being recorded in this thread or task."""
+    return mode.get().recording

@@ -15,7 +15,7 @@ import numpy as np
 from minidl.backends import backend_of, device_of, host_array
 from minidl.dtypes import DTypeLike, as_dtype, get_default_dtype
 from minidl.errors import DeviceError, DTypeError, GraphError, IndexingError, OptionError, ShapeError
-from minidl.modes import grad_mode
+from minidl.modes import is_grad_enabled
 
 if TYPE_CHECKING:
     from minidl.ops.signatures import TensorMethods
@@ -137,20 +137,23 @@ class Tensor(TensorMethods):
     # NumPy then leaves ``ndarray * Tensor`` to Tensor.__rmul__.
     __array_ufunc__ = None
 
-    # What most Tensors have in common stands in the class: making one sets little more than its array.
+    # Slots, not a dictionary: cheaper to make and to read, and a mistyped attribute (``requires_gard``) is an error.
+    __slots__ = ("__weakref__", "_hooks", "_requires_grad", "_version", "data", "edge", "grad")
+
     data: Any
-    grad: Tensor | None = None
-    edge: tuple[Any, int, tuple[int, ...]] | None = None
-    _requires_grad: bool = False
-    _version: list[int] | None = None
-    _hooks: list[Callable[..., Any]] | None = None
+    grad: Tensor | None
+    edge: tuple[Any, int, tuple[int, ...]] | None
+    _requires_grad: bool
+    _version: list[int] | None
+    _hooks: list[Callable[..., Any]] | None
 
     def __init__(self, data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> None:
         # A view of its own: no two Tensors share one array object, so that a saved array names its Tensor.
         array = as_array(data, dtype)
         self.data = array[...]
-        if isinstance(data, Tensor) and array is data.data:
-            self._version = data.shared_version()
+        self.grad = self.edge = self._hooks = None
+        self._requires_grad = False
+        self._version = data.shared_version() if isinstance(data, Tensor) and array is data.data else None
         if requires_grad:
             self.requires_grad = True
 
@@ -159,11 +162,10 @@ class Tensor(TensorMethods):
         """A Tensor around an array that is known to be fit: no checks, no copy."""
         self = object.__new__(cls)
         self.data = array
-        if edge is not None:
-            self.edge = edge
-            self._requires_grad = True
-        if version is not None:
-            self._version = version
+        self.edge = edge
+        self._requires_grad = edge is not None
+        self._version = version
+        self.grad = self._hooks = None
         return self
 
     # What it is
@@ -365,7 +367,7 @@ class Tensor(TensorMethods):
         return self._version
 
     def _check_writable(self, what: str) -> None:
-        if self._requires_grad and grad_mode.enabled:
+        if self._requires_grad and is_grad_enabled():
             raise GraphError(
                 what,
                 expected="a Tensor outside the graph",
@@ -379,7 +381,7 @@ class Tensor(TensorMethods):
             )
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if isinstance(value, Tensor) and value._requires_grad and grad_mode.enabled:
+        if isinstance(value, Tensor) and value._requires_grad and is_grad_enabled():
             raise GraphError(
                 "x[...] = value", expected="a value outside the graph", actual="one that requires a gradient",
                 hint="changes in place are not recorded: use where, scatter_add or concat, or value.detach()",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import threading
@@ -253,6 +254,24 @@ def test_the_mode_belongs_to_the_thread():
         thread.start()
         thread.join()
     assert seen == [True]
+
+
+def test_the_mode_belongs_to_the_asyncio_task():
+    async def infer(entered, checked):
+        with minidl.no_grad():
+            entered.set()
+            await checked.wait()
+
+    async def train():
+        entered, checked = asyncio.Event(), asyncio.Event()
+        other = asyncio.create_task(infer(entered, checked))
+        await entered.wait()
+        seen = minidl.is_grad_enabled()
+        checked.set()
+        await other
+        return seen
+
+    assert asyncio.run(train())
 
 
 def test_threads_can_train_at_the_same_time():

@@ -146,6 +146,14 @@ def test_attributes():
     assert len(x) == 2 and [row.shape for row in x] == [(3,), (3,)]
 
 
+def test_a_mistyped_attribute_is_refused():
+    x = minidl.ones(2)
+    with pytest.raises(AttributeError, match="requires_gard"):
+        x.requires_gard = True
+    with pytest.raises(AttributeError, match="gard"):
+        minidl.nn.Parameter(minidl.ones(2)).gard = None
+
+
 def test_operators_in_both_orders_with_arrays_and_scalars():
     x = minidl.tensor([1.0, 2.0])
     a = np.array([3.0, 4.0], np.float32)

@@ -7,9 +7,9 @@ go to the GPU: one a process, CUDA's current device.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,7 @@ _DEFAULT = _CPU.get("compiled", _CPU["reference"])
 _CUDA = CudaBackend()
 
 
-class _Choice(threading.local):
-    cpu: ReferenceBackend = _DEFAULT
-
-
-_choice = _Choice()
+_choice: ContextVar[ReferenceBackend] = ContextVar("CPU backend", default=_DEFAULT)
 
 
 def backend_of(array: Any) -> ReferenceBackend:
@@ -46,8 +42,8 @@ def backend_of(array: Any) -> ReferenceBackend:
     DeviceError
         If the type of the array belongs to no backend.
     """
-    if isinstance(array, (np.ndarray, np.generic)):
-        return _choice.cpu
+    if type(array) is np.ndarray or isinstance(array, (np.ndarray, np.generic)):
+        return _choice.get()
     if _is_cupy(array):
         return _CUDA
     raise DeviceError(
@@ -73,7 +69,7 @@ def backend_for(device: str | None) -> ReferenceBackend:
         If there is no such device, or it cannot be used; the message says what is missing.
     """
     if device is None or device == "cpu":
-        return _choice.cpu
+        return _choice.get()
     kind, _, number = device.partition(":") if isinstance(device, str) else ("", "", "")
     if kind != "cuda" or not (number == "" or number.isdigit()):
         raise DeviceError("device", expected='"cpu", "cuda" or "cuda:0"', actual=repr(device))
@@ -133,9 +129,9 @@ def use_backend(name: str) -> Iterator[None]:
             actual=repr(name),
             hint="the compiled kernels are missing here; minidl.show_config() says why" if name == "compiled" else "",
         )
-    previous = _choice.cpu
-    _choice.cpu = _CPU[name]
+    previous = _choice.get()
+    _choice.set(_CPU[name])
     try:
         yield
     finally:
-        _choice.cpu = previous
+        _choice.set(previous)

@@ -31,6 +31,8 @@ class Parameter(Tensor):
     tensor([1., 2.], requires_grad=True)
     """
 
+    __slots__ = ()
+
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data, requires_grad=requires_grad)
         if not getattr(self.data.flags, "writeable", True):

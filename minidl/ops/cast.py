@@ -55,7 +55,7 @@ cases(
 
 def floating(x: Any) -> Any:
     """`x` itself if it holds floats or is a scalar, else converted to the default dtype: integers have no gradient."""
-    dtype = getattr(x, "dtype", None)
+    dtype = x.data.dtype if isinstance(x, Tensor) else getattr(x, "dtype", None)
     return x if dtype is None or dtype.kind == "f" else astype(x, get_default_dtype())
 
 
@@ -72,7 +72,7 @@ def floats(*values: Any) -> tuple[Any, ...]:
     for value in values:  # one type of float everywhere: by far the most frequent
         if value is None:
             continue
-        dtype = getattr(value, "dtype", None)
+        dtype = value.data.dtype if isinstance(value, Tensor) else getattr(value, "dtype", None)
         if dtype is not common:
             if dtype is None or dtype.kind != "f" or (common is not None and dtype != common):
                 break

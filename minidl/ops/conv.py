@@ -179,16 +179,18 @@ def _convolve(
 ) -> Any:
     x, weight, bias = floats(x, weight, bias)
     images, kernels = to_images(name, x, axes), to_kernels(name, weight, axes)
-    check_bias(name, bias, kernels.shape[0])
+    shape = kernels.shape
+    check_bias(name, bias, shape[0])
     groups = checked_groups(name, groups)
     stride = axis_pair(stride, name, "stride", axes, 1)
     dilation = axis_pair(dilation, name, "dilation", axes, 1)
     if isinstance(padding, str):
-        images, padding = _named_padding(name, images, padding, kernels.shape[2:], stride, dilation)
+        images, padding = _named_padding(name, images, padding, shape[2:], stride, dilation)
     else:
         padding = axis_pair(padding, name, "padding", axes, 0)
-    window = _window(name, axes, images.shape, kernels.shape, stride, padding, dilation, groups)
-    return from_images(Conv2d(window)(images, kernels, bias), x.ndim, axes)
+    window = _window(name, axes, images.shape, shape, stride, padding, dilation, groups)
+    y = Conv2d(window)(images, kernels, bias)
+    return y if images is x else from_images(y, x.ndim, axes)
 
 
 @functools.lru_cache(maxsize=1024)  # a network asks for the same few in every step

@@ -13,7 +13,7 @@ from minidl.gradcheck import call, cases
 from minidl.op import Op
 from minidl.ops.arithmetic import mul
 from minidl.ops.broadcast import sum_to
-from minidl.ops.cast import floating, promote
+from minidl.ops.cast import floats, promote
 from minidl.ops.reduce import Sum
 from minidl.ops.shape import Reshape, unsqueeze
 
@@ -46,6 +46,15 @@ class Linear(Op):
     """Y = X Wᵀ + b;  ∂L/∂X = ∂L/∂Y W,  ∂L/∂W = (∂L/∂Y)ᵀ X,  ∂L/∂b = Σ rows of ∂L/∂Y."""
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
+        if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
+            raise ShapeError(
+                "linear",
+                expected="x (..., K), weight (O, K)" if weight.ndim != 2 else f"x of shape (..., {weight.shape[1]})",
+                actual=f"x {x.shape}, weight {weight.shape}",
+                hint="flatten(x, 1) joins the dimensions of an image" if x.ndim > 2 else "",
+            )
+        if bias is not None and bias.shape != weight.shape[:1]:
+            raise ShapeError("linear", expected=f"bias of shape ({weight.shape[0]},)", actual=f"shape {bias.shape}")
         self.save(x, weight)
         if x.ndim == 2:
             return backend_of(x).linear(x, weight, bias)
@@ -147,24 +156,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> linear(minidl.tensor([[1.0, 2.0]]), minidl.tensor([[3.0, 4.0], [0.0, 1.0]]), minidl.tensor([0.5, 0.0]))
     tensor([[11.5,  2. ]])
     """
-    x_shape, weight_shape = x.shape, weight.shape
-    if len(weight_shape) != 2 or not x_shape or x_shape[-1] != weight_shape[1]:
-        raise ShapeError(
-            "linear",
-            expected="x (..., K), weight (O, K)" if weight.ndim != 2 else f"x of shape (..., {weight.shape[1]})",
-            actual=f"x {tuple(x.shape)}, weight {tuple(weight.shape)}",
-            hint="flatten(x, 1) joins the dimensions of an image" if x.ndim > 2 else "",
-        )
-    if bias is not None and bias.shape != weight_shape[:1]:
-        raise ShapeError("linear", expected=f"bias of shape ({weight.shape[0]},)", actual=f"shape {tuple(bias.shape)}")
-    dtype = x.dtype
-    if dtype != weight.dtype or dtype.kind != "f":
-        x, weight = (floating(operand) for operand in promote(x, weight))
-        dtype = x.dtype
-    if bias is not None and bias.dtype != dtype:
-        x, bias = promote(x, bias)
-        x, weight = promote(x, weight)
-    return Linear()(x, weight, bias)
+    return Linear()(*floats(x, weight, bias))
 
 
 def dot(a: Any, b: Any) -> Any:
