@@ -25,7 +25,7 @@ from .micro cimport (
 )
 from .packing cimport copy, pack
 from .scratch cimport give, take
-from .thin cimport multiply_thin
+from .thin cimport many_rows, multiply_thin
 from .threads cimport threads_for
 
 from minidl.errors import DTypeError, ShapeError
@@ -39,7 +39,7 @@ cdef enum:
     FEW_PANELS = 8       # the same beside MANY_TILES
     A_TILES = 16         # up to so many tiles of columns, A is read where it is: packing would cost more than it saves
     B_PANELS = 6         # up to so many panels of rows, B is
-    THIN = 3             # up to so many rows, B is not packed where it lies along k
+    THIN = 3             # up to so many times the rows taken together, B is not packed where it lies along k
     WHOLE = 2 * KC       # up to this depth, k is not cut into blocks
     FLOPS = 100          # multiplications and additions a nanosecond, to guess what is worth a thread
 
@@ -119,10 +119,9 @@ cdef void multiply(Plan* p, Py_ssize_t count, const real* model) except *:
     # Arrays that repeat themselves by strides of 0 have any size. Refused before a number below could overflow.
     if <double>count * p.depth * larger(p.rows + p.columns, p.rows * p.columns // 4096) > LARGEST:
         raise MemoryError(f"{count} products of ({p.rows}, {p.depth}) and ({p.depth}, {p.columns}) are too large")
-    if count == 1 and p.rows <= THIN and p.columns > 1 and p.a.step_j == 1 and p.b.step_i == 1 and p.depth >= 32:
-        multiply_thin(p.rows, p.columns, p.depth, <const real*>p.a.data + p.a.start[0], p.a.step_i,
-                      <const real*>p.b.data + p.b.start[0], p.b.step_j, <const real*>p.bias, p.bias_i, p.bias_j,
-                      <real*>p.c.data + p.c.start[0], p.c.step_i, p.c.step_j)
+    if count == 1 and p.rows <= THIN * many_rows(model) and p.columns > 1 and p.a.step_j == 1 and p.b.step_i == 1 \
+            and p.depth >= 32:
+        multiply_thin(p, model)
         return
     if effort(p.columns, p.rows, p.depth, p.c.step_i, model) < effort(p.rows, p.columns, p.depth, p.c.step_j, model):
         p.a, p.b = p.b, p.a                    # C' = B' A'

@@ -1,15 +1,16 @@
 """A product with few rows, as `linear` has it for one sample or a few: each number of B is needed only once or a few
 times, and to rearrange B would cost more than to multiply by it.
 
-    C[m, n] = bias + sum over k of A[m, k] * B[n, k]          rows of A and of B lie along k
+    C[m, n] = bias + sum over k of A[m, k] * B[k, n]          rows of A and columns of B lie along k
 
-So B is read front to back, four of its rows at a time: four dot products, each in NR partial sums side by side, so that
-they are vector instructions; at the end the partial sums are added in a fixed order.
+So B is read front to back, four of its columns at a time, with one row of A or a few: as many dot products, each in
+partial sums side by side, so that they are vector instructions; at the end these are added in a fixed order.
 """
 
 from cython.parallel cimport prange
 
 from .arrays cimport real, smaller
+from .gemm cimport Plan
 from .micro cimport TILE, ceil_div, tile_columns
 from .threads cimport threads_for
 
@@ -23,76 +24,86 @@ cdef extern from *:
     """
 
 cdef enum:
-    ROWS = 4             # of B at a time
-    SHORT = 8            # partial sums for what NR at a time leave over
+    COLUMNS = 4          # of B at a time
+    SHORT = 8            # partial sums for what is left over
     NUMBERS = 5          # of B that are read in a nanosecond, to guess what is worth a thread
 
 
-cdef void add_parts(const real* parts, Py_ssize_t length, Py_ssize_t count, real* sums) noexcept nogil:
-    """sums[n] = the sum of `length` parts (divisible by 4), in four chains that do not wait for each other."""
-    cdef Py_ssize_t n, j
-    cdef real s0, s1, s2, s3
-    for n in range(count):
-        s0 = s1 = s2 = s3 = 0
-        for j in range(length // 4):
-            s0 += parts[n * length + 4 * j]
-            s1 += parts[n * length + 4 * j + 1]
-            s2 += parts[n * length + 4 * j + 2]
-            s3 += parts[n * length + 4 * j + 3]
-        sums[n] = (s0 + s1) + (s2 + s3)
-
-
-cdef inline void dots(const real* a__k, const real* b__nk, Py_ssize_t step, Py_ssize_t depth, real* sums,
-                      int count) noexcept nogil:
-    """sums[n] = sum over k of a[k] * b[n, k] for `count` rows, a constant at each call."""
-    cdef Py_ssize_t nr = tile_columns(a__k), k, whole = depth // nr * nr
-    cdef real parts[TILE]
-    cdef real rest[ROWS * SHORT]
-    cdef int n, j
-    for j in range(count * nr):
-        parts[j] = 0
-    for j in range(count * SHORT):
-        rest[j] = 0
-    for k in range(whole // nr):
-        for n in range(count):
-            for j in range(nr):
-                parts[n * nr + j] += a__k[k * nr + j] * b__nk[n * step + k * nr + j]
-    for k in range((depth - whole) // SHORT):
-        for n in range(count):
-            for j in range(SHORT):
-                rest[n * SHORT + j] += a__k[whole + k * SHORT + j] * b__nk[n * step + whole + k * SHORT + j]
-    add_parts(parts, nr, count, sums)
-    if depth - whole >= SHORT:
-        for n in range(count):
-            for j in range(SHORT):
-                sums[n] += rest[n * SHORT + j]
-    for k in range(whole + (depth - whole) // SHORT * SHORT, depth):
-        for n in range(count):
-            sums[n] += a__k[k] * b__nk[n * step + k]
-
-
-cdef void multiply_rows(Py_ssize_t rows, Py_ssize_t n0, Py_ssize_t count, Py_ssize_t depth, const real* a__mk,
-                        Py_ssize_t step_a, const real* b__nk, Py_ssize_t step_b, const real* bias, Py_ssize_t bias_i,
-                        Py_ssize_t bias_j, real* c__mn, Py_ssize_t step_i, Py_ssize_t step_j) noexcept nogil:
-    """Columns n0 .. n0 + count of C, at most ROWS of them."""
-    cdef real sums[ROWS]
-    cdef Py_ssize_t m, n
+cdef inline void add_products(const real* a__mk, Py_ssize_t step_a, const real* b__nk, Py_ssize_t step_b, real* parts__mnk,
+                              int rows, int columns, Py_ssize_t width) noexcept nogil:
+    """parts[m, n, k] += a[m, k] * b[n, k] for `width` k; all three numbers are constants at each call."""
+    cdef int m, n, k
     for m in range(rows):
-        if count == ROWS:
-            dots(a__mk + m * step_a, b__nk + n0 * step_b, step_b, depth, sums, ROWS)
+        for n in range(columns):
+            for k in range(width):
+                parts__mnk[(m * columns + n) * width + k] += a__mk[m * step_a + k] * b__nk[n * step_b + k]
+
+
+cdef inline real total(const real* parts, Py_ssize_t count) noexcept nogil:
+    """The sum of so many parts (divisible by 4), in four chains that do not wait for each other."""
+    cdef real sums[4]
+    cdef Py_ssize_t i, j
+    for j in range(4):
+        sums[j] = parts[j]
+    for i in range(1, count // 4):
+        for j in range(4):
+            sums[j] += parts[4 * i + j]
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
+cdef inline void dots(const Plan* p, Py_ssize_t m0, Py_ssize_t n0, const real* _, int rows, int columns,
+                      Py_ssize_t lanes) noexcept nogil:
+    """C from (m0, n0) on, with so many partial sums; the last three are constants at each call."""
+    cdef const real* a__mk = <const real*>p.a.data + p.a.start[0] + m0 * p.a.step_i
+    cdef const real* b__nk = <const real*>p.b.data + p.b.start[0] + n0 * p.b.step_j
+    cdef const real* bias = <const real*>p.bias
+    cdef real* c__mn = <real*>p.c.data + p.c.start[0] + m0 * p.c.step_i + n0 * p.c.step_j
+    cdef Py_ssize_t whole = p.depth // lanes * lanes, short = (p.depth - whole) // SHORT * SHORT, k
+    cdef real parts[TILE]
+    cdef real rest[4 * COLUMNS * SHORT]
+    cdef real c
+    cdef int m, n
+    for m in range(rows * columns * lanes):
+        parts[m] = 0
+    for m in range(rows * columns * SHORT):
+        rest[m] = 0
+    for k in range(whole // lanes):
+        add_products(a__mk + k * lanes, p.a.step_i, b__nk + k * lanes, p.b.step_j, parts, rows, columns, lanes)
+    for k in range(short // SHORT):
+        add_products(a__mk + whole + k * SHORT, p.a.step_i, b__nk + whole + k * SHORT, p.b.step_j, rest, rows, columns, SHORT)
+    for m in range(rows):
+        for n in range(columns):
+            c = total(<const real*>parts + (m * columns + n) * lanes, lanes)
+            if short:
+                c += total(<const real*>rest + (m * columns + n) * SHORT, SHORT)
+            for k in range(whole + short, p.depth):
+                c += a__mk[m * p.a.step_i + k] * b__nk[n * p.b.step_j + k]
+            if bias != NULL:
+                c += bias[(m0 + m) * p.bias_i + (n0 + n) * p.bias_j]
+            c__mn[m * p.c.step_i + n * p.c.step_j] = c
+
+
+cdef void multiply_columns(const Plan* p, Py_ssize_t n0, Py_ssize_t columns, const real* _) noexcept nogil:
+    """Columns n0 .. n0 + columns of C, at most COLUMNS of them."""
+    cdef Py_ssize_t m = 0, n, nr = tile_columns(_)
+    if columns == COLUMNS and many_rows(_) == 4:
+        while m + 4 <= p.rows:
+            dots(p, m, n0, _, 4, COLUMNS, 16)
+            m += 4
+    elif columns == COLUMNS and many_rows(_) == 2:
+        while m + 2 <= p.rows:
+            dots(p, m, n0, _, 2, COLUMNS, nr)
+            m += 2
+    for m in range(m, p.rows):
+        if columns == COLUMNS:
+            dots(p, m, n0, _, 1, COLUMNS, nr)
         else:
-            for n in range(count):
-                dots(a__mk + m * step_a, b__nk + (n0 + n) * step_b, step_b, depth, sums + n, 1)
-        for n in range(count):
-            c__mn[m * step_i + (n0 + n) * step_j] = \
-                sums[n] + (bias[m * bias_i + (n0 + n) * bias_j] if bias != NULL else 0)
+            for n in range(n0, n0 + columns):
+                dots(p, m, n, _, 1, 1, nr)
 
 
-cdef void multiply_thin(Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t depth, const real* a__mk, Py_ssize_t step_a,
-                        const real* b__nk, Py_ssize_t step_b, const real* bias, Py_ssize_t bias_i, Py_ssize_t bias_j,
-                        real* c__mn, Py_ssize_t step_i, Py_ssize_t step_j) noexcept nogil:
+cdef void multiply_thin(const Plan* p, const real* _) noexcept nogil:
     cdef Py_ssize_t block
-    for block in prange(ceil_div(columns, ROWS), num_threads=threads_for(rows * columns * depth // (4 * NUMBERS)),
+    for block in prange(ceil_div(p.columns, COLUMNS), num_threads=threads_for(p.rows * p.columns * p.depth // (4 * NUMBERS)),
                         schedule="static"):
-        multiply_rows(rows, block * ROWS, smaller(ROWS, columns - block * ROWS), depth, a__mk, step_a, b__nk, step_b,
-                      bias, bias_i, bias_j, c__mn, step_i, step_j)
+        multiply_columns(p, block * COLUMNS, smaller(COLUMNS, p.columns - block * COLUMNS), _)
