@@ -9,14 +9,19 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import cuda, imports, kernels, memory, overhead, scaling, steps
+from benchmarks import cuda, fractions, imports, kernels, memory, overhead, scaling, steps
 from benchmarks.compare import Arena, Row, Settings
 from benchmarks.figures import draw_figures
 from benchmarks.report import format_head, format_row, format_summary, machine, write_json
 from benchmarks.workers import Case, WorkerError
 
-SUITES = ("step", "kernels", "overhead", "memory", "import", "threads", "scaling")
-TABLES: dict[str, list[Case]] = {"step": steps.CASES, "kernels": kernels.CASES, "overhead": overhead.CASES}
+SUITES = ("step", "kernels", "peak", "overhead", "memory", "import", "threads", "scaling")
+TABLES: dict[str, list[Case]] = {
+    "step": steps.CASES,
+    "kernels": kernels.CASES,
+    "peak": fractions.CASES,
+    "overhead": overhead.CASES,
+}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

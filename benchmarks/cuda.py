@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.compare import Row
-from benchmarks.kernels import LARGE_CONVOLUTIONS, SMALL_CONVOLUTIONS, output_size
+from benchmarks.kernels import LARGE_CONVOLUTIONS, SMALL_CONVOLUTIONS, conv_flops, conv_title, output_size
 from benchmarks.networks import library
 from benchmarks.steps import build_network, stepper_for
 from benchmarks.workers import Case, Work, as_arrays
@@ -113,11 +113,9 @@ def _step(title: str, network: str, batch: int, optimizer: str, level: float) ->
 def _convolutions() -> list[Case]:
     cases = []
     for shape in (*SMALL_CONVOLUTIONS, *LARGE_CONVOLUTIONS):
-        batch, channels, size, outputs, kernel, stride, padding = shape
-        flops = 2.0 * batch * outputs * channels * kernel**2 * output_size(size, kernel, stride, padding) ** 2
         for what in ("forward", "input gradient", "weight gradient"):
-            title = f"conv ({batch},{channels},{size}) to {outputs} @ {kernel}x{kernel}, {what}"
-            cases.append(Case(title, convolution, (what, shape), flops=flops, tolerance=1e-2))
+            title = f"conv {conv_title(shape)}, {what}"
+            cases.append(Case(title, convolution, (what, shape), flops=conv_flops(shape), tolerance=1e-2))
     return cases
 
 

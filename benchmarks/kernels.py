@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from benchmarks import primitives
 from benchmarks.primitives import backend_for, noise
 from benchmarks.workers import Case, Work, as_arrays
 
-__all__ = ["CASES", "LARGE_CONVOLUTIONS", "SMALL_CONVOLUTIONS", "convolution"]
+__all__ = ["CASES", "LARGE_CONVOLUTIONS", "SMALL_CONVOLUTIONS", "conv_flops", "conv_title", "convolution", "product"]
 
 SMALL_CONVOLUTIONS = [
     # batch, channels, size -> outputs, kernel, stride, padding
@@ -30,6 +32,24 @@ LARGE_CONVOLUTIONS = [
 def output_size(size: int, kernel: int, stride: int, padding: int) -> int:
     """Side of a convolution's output."""
     return (size + 2 * padding - kernel) // stride + 1
+
+
+def conv_title(shape: Sequence[int]) -> str:
+    """A convolution's shape in a row's name.
+
+    Examples
+    --------
+    >>> conv_title((8, 64, 56, 128, 3, 2, 1))
+    '(8,64,56) to 128 @ 3x3 stride 2'
+    """
+    batch, channels, size, outputs, kernel, stride, _ = shape
+    return f"({batch},{channels},{size}) to {outputs} @ {kernel}x{kernel}" + f" stride {stride}" * (stride > 1)
+
+
+def conv_flops(shape: Sequence[int]) -> float:
+    """Operations of a convolution, a multiply-add counted as two; each of its gradients takes as many."""
+    batch, channels, size, outputs, kernel, stride, padding = shape
+    return 2.0 * batch * outputs * channels * kernel**2 * output_size(size, kernel, stride, padding) ** 2
 
 
 def convolution(contender: str, what: str, shape: tuple[int, ...]) -> Work:
@@ -87,20 +107,16 @@ def linear(contender: str, m: int, k: int, n: int) -> Work:
 
 
 def convolution_cases() -> list[Case]:
-    """Three rows for each convolution; a gradient costs as many operations as the forward pass."""
+    """Three rows for each convolution."""
     cases = []
     for shapes, level in ((SMALL_CONVOLUTIONS, 1.2), (LARGE_CONVOLUTIONS, 0.95)):
         for shape in shapes:
             batch, channels, size, outputs, kernel, stride, padding = shape
             out = output_size(size, kernel, stride, padding)
-            title = f"({batch},{channels},{size}) to {outputs} @ {kernel}x{kernel}" + (
-                f" stride {stride}" * (stride > 1)
-            )
-            flops = 2.0 * batch * outputs * channels * kernel**2 * out**2
             traffic = 4.0 * (batch * channels * size**2 + outputs * channels * kernel**2 + batch * outputs * out**2)
             for what in ("forward", "input gradient", "weight gradient"):
-                name = f"conv {title}, {what}"
-                cases.append(Case(name, convolution, (what, shape), level, flops=flops, traffic=traffic))
+                name = f"conv {conv_title(shape)}, {what}"
+                cases.append(Case(name, convolution, (what, shape), level, flops=conv_flops(shape), traffic=traffic))
     return cases
 
 

@@ -6,7 +6,7 @@ import statistics
 from typing import NamedTuple
 
 from benchmarks.compare import Arena
-from benchmarks.kernels import LARGE_CONVOLUTIONS, convolution, output_size, product
+from benchmarks.kernels import LARGE_CONVOLUTIONS, conv_flops, convolution, output_size, product
 from benchmarks.primitives import noise
 from benchmarks.workers import Case, Work
 
@@ -65,13 +65,12 @@ def loops_convolution(_: str, channels: int, size: int, outputs: int, kernel: in
 
 def climb(arena: Arena) -> dict[str, list[float]]:
     """GFLOP/s of each rung, for a product and for a convolution."""
-    batch, channels, size, outputs, kernel, stride, padding = CONVOLUTION
-    out = output_size(size, kernel, stride, padding)
+    batch, channels, size, outputs, kernel, *_ = CONVOLUTION
     m, k, n, _ = PRODUCT
     whole = {
         f"matrix product {m}³": (2.0 * m * k * n, Case("", product, PRODUCT)),
         f"convolution {channels} to {outputs}, {kernel}×{kernel}, {size}×{size} pixels, batch {batch}": (
-            2.0 * batch * outputs * channels * kernel**2 * out**2,
+            conv_flops(CONVOLUTION),
             Case("", convolution, ("forward", CONVOLUTION)),
         ),
     }

@@ -91,6 +91,11 @@ def compile_library(folder: Path, isa: str) -> ctypes.CDLL | None:
     return loaded
 
 
+def flops_of_a_round(isa: str) -> float:
+    """Operations of one round of `fma_chains`: a multiply-add, two operations, in each lane of sixteen registers."""
+    return 2.0 * 16 * (VARIANTS.get(isa, (16, []))[0] // 4)
+
+
 def best_seconds(work: Callable[[int], Any], threads: int, tries: int) -> float:
     """Shortest time of `work(thread)` on all threads at once (ctypes frees the GIL). A peak is a best, not a median."""
     best = float("inf")
@@ -113,7 +118,7 @@ def measure_peaks(isa: str, threads: int, quick: bool = False) -> Peaks:
         if library is None:
             return _peaks_without_a_compiler(threads, tries)
         rounds = 2_000_000
-        flops = 2.0 * 16 * (VARIANTS.get(isa, (16, []))[0] // 4) * rounds
+        flops = rounds * flops_of_a_round(isa)
         one, many = (
             count * flops / best_seconds(lambda _: library.fma_chains(rounds, 0.0), count, tries) / 1e9
             for count in (1, threads)

@@ -181,7 +181,7 @@ class Worker:
 
     Parameters
     ----------
-    contender : {"minidl", "torch", "numpy", "reference", "loops"}
+    contender : {"minidl", "torch", "numpy", "reference", "loops", "peak"}
     threads : int
     """
 

@@ -10,7 +10,7 @@ import os
 import numpy as np
 import pytest
 
-from benchmarks import report, scaling, timing, workers
+from benchmarks import fractions, peaks, report, scaling, timing, workers
 from benchmarks.compare import Arena, Row, Settings, agree
 from benchmarks.kernels import product
 from benchmarks.networks import NETWORKS, initial_state
@@ -19,7 +19,7 @@ from benchmarks.timing import Ratio
 from benchmarks.workers import Case, Prepared, WorkerError, fingerprint
 from minidl import nn
 
-MODULES = ["imports", "report", "scaling", "timing"]
+MODULES = ["imports", "kernels", "report", "scaling", "timing"]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -131,6 +131,32 @@ def test_a_line_is_told_from_a_curve():
     sizes = [16, 32, 64, 128]
     assert scaling.deviation_from_a_line(sizes, [10 + 3 * n for n in sizes]) < 1e-9
     assert scaling.deviation_from_a_line(sizes, [n**1.5 for n in sizes]) > scaling.ALLOWED
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_peak_does_as_many_operations_as_the_kernel(monkeypatch, threads):
+    rounds = []
+
+    class Library:
+        @staticmethod
+        def fma_chains(count, start):
+            rounds.append(count)
+
+    monkeypatch.setattr(fractions, "compile_library", lambda folder, isa: Library)
+    monkeypatch.setattr("minidl._kernels.isa", "v4")
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    flops, lanes = 2.0 * 512**3, 16
+    fractions.repeated("peak", "product", (512, 512, 512, 1), flops).run()
+    assert len(rounds) == threads
+    sample = sum(rounds) * 16 * lanes * 2  # sixteen registers, a multiplication and an addition
+    assert sample / flops == pytest.approx(round(sample / flops), rel=1e-6)
+    assert fractions.LONG_ENOUGH <= sample * 1.000001 < fractions.LONG_ENOUGH + flops
+
+
+def test_without_a_compiler_there_is_no_fraction(monkeypatch):
+    monkeypatch.setattr(peaks.shutil, "which", lambda name: None)
+    with pytest.raises(RuntimeError, match="no C compiler"):
+        fractions.repeated("peak", "product", (8, 8, 8, 1), 1024.0)
 
 
 def test_json_holds_every_round(tmp_path):
