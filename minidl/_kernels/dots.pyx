@@ -23,6 +23,7 @@ from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
 from .micro cimport ceil_div
+from .packing cimport copy_run
 from .scratch cimport give, take
 from .threads cimport threads_for
 from .wgrad cimport Correlation
@@ -60,7 +61,6 @@ cdef enum:
     PIXELS = 768             # most pixels of a slab, if a row is not longer: those of a block fit the L1 cache
     CHUNK = 8192             # least pixels of an item
     ITEMS = 8                # items to cut the work into, if it is large enough
-    PIECE = 8                # numbers copied at a time: a loop of known length is one instruction or two
     BLOCK = 10 * 32          # numbers in the largest block
 
 
@@ -117,22 +117,6 @@ cdef void add_blocks(const Correlation* s, const Planes* p, const real* dy, Py_s
             dots(dy + o * plane, plane, x, off + t, steps, sums + o * ld + t * width, ld, c, 1, TAPS)
 
 
-cdef inline void copy_row(const real* source, Py_ssize_t length, real* to) noexcept nogil:
-    """Copy in pieces; the last one reaches back over numbers that are there already."""
-    cdef Py_ssize_t piece, j
-    if length < PIECE:
-        for j in range(length):
-            to[j] = source[j]
-        return
-    for piece in range(length // PIECE):
-        for j in range(PIECE):
-            to[piece * PIECE + j] = source[piece * PIECE + j]
-    source += length - PIECE
-    to += length - PIECE
-    for j in range(PIECE):
-        to[j] = source[j]
-
-
 cdef void stage(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ssize_t row, real* copies) noexcept nogil:
     """Rows of x that a slab sees, zeros around: for each channel and kernel column, planes of every stride-th row."""
     cdef Py_ssize_t c, j, a, t, u, x, y, first, last
@@ -154,7 +138,7 @@ cdef void stage(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ssiz
                         for u in range(first):
                             to[u] = 0
                         if s.stride_w == 1:
-                            copy_row(source + first, last - first, to + first)
+                            copy_run(source + first, last - first, to + first)
                         else:
                             for u in range(first, last):
                                 to[u] = source[u * s.stride_w]
@@ -199,10 +183,9 @@ cdef void dots_item(const Correlation* s, const Planes* p, Py_ssize_t item, real
 cdef void add_up(const Correlation* s, const Planes* p, Py_ssize_t group, Py_ssize_t o, const real* sums, Py_ssize_t size
                  ) noexcept nogil:
     """Add the chunks, in order, and then the lanes, for one output."""
-    cdef Py_ssize_t tap, chunk, lane, width = step_pixels(sums)
+    cdef Py_ssize_t tap, chunk, lane, half, width = step_pixels(sums)
     cdef const real* source
     cdef real lanes[STEP_FLOAT]
-    cdef real total
     for tap in range(p.taps):
         source = sums + group * p.chunks * size + (o * p.padded + tap) * width
         for lane in range(width):
@@ -211,10 +194,12 @@ cdef void add_up(const Correlation* s, const Planes* p, Py_ssize_t group, Py_ssi
             source += size
             for lane in range(width):
                 lanes[lane] += source[lane]
-        total = 0
-        for lane in range(width):
-            total += lanes[lane]
-        (<real*>s.result)[(group * s.outputs + o) * p.taps + tap] = total
+        half = width // 2
+        while half:
+            for lane in range(half):
+                lanes[lane] += lanes[lane + half]
+            half //= 2
+        (<real*>s.result)[(group * s.outputs + o) * p.taps + tap] = lanes[0]
 
 
 cdef bint suits_dots(const Correlation* s, const real* model) noexcept:
@@ -255,11 +240,13 @@ cdef void correlate_dots(Correlation* s, const real* model) except *:
         raise
     cdef real* own = sums + items * size_sums
     for tap in range(p.padded):
-        c, i, j = tap // (s.kernel_h * s.kernel_w), tap // s.kernel_w % s.kernel_h * s.dilation_h, tap % s.kernel_w
         p.off_rest[tap] = tap * width
-        p.off[tap] = 0
-        if tap < p.taps:                         # the last block is filled up with taps that no one asks for
-            p.off[tap] = ((c * s.kernel_w + j) * s.stride_h + i % s.stride_h) * p.plane + i // s.stride_h * s.grad_w
+        p.off[tap] = 0           # the last block is filled up with taps that no one asks for
+    for c in range(s.channels):
+        for i in range(s.kernel_h):
+            for j in range(s.kernel_w):
+                p.off[(c * s.kernel_h + i) * s.kernel_w + j] = ((c * s.kernel_w + j) * s.stride_h
+                    + i * s.dilation_h % s.stride_h) * p.plane + i * s.dilation_h // s.stride_h * s.grad_w
     with nogil:
         for item in prange(items, num_threads=threads, schedule="dynamic"):
             dots_item(s, &p, item, own + threadid() * size_own, own + threadid() * size_own + size_x,

@@ -22,6 +22,7 @@ from libc.string cimport memset
 
 from .arrays cimport larger, real, smaller
 from .micro cimport ceil_div, multiply_tile, padded_height, panel_height, tile_columns
+from .packing cimport PIECE
 from .scratch cimport give, take
 from .threads cimport threads_for
 
@@ -31,7 +32,6 @@ cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
     PIXELS = 96              # pixels of a part computed in one go, or one image
     MOST = 1 << 17           # numbers in the planes and parts of an image: they fit the L2 cache
-    PIECE = 8                # numbers added at a time: a loop of known length is one instruction or two
 
 
 cdef inline void add_run(const real* source, Py_ssize_t length, real* to) noexcept nogil:

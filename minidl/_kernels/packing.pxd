@@ -13,6 +13,31 @@ cdef extern from *:
     enum:
         SQUARE           # rows and columns that are transposed at a time, in registers or nearly so
 
+cdef enum:
+    PIECE = 8            # numbers copied at a time: a loop of known length is one instruction or two
+
+
+cdef inline void copy_piece(const real* source, real* to) noexcept nogil:
+    """PIECE numbers, all read before the first is written: so the compiler need not fear that the two overlap."""
+    cdef real piece[PIECE]
+    cdef int j
+    for j in range(PIECE):
+        piece[j] = source[j]
+    for j in range(PIECE):
+        to[j] = piece[j]
+
+
+cdef inline void copy_run(const real* source, Py_ssize_t length, real* to) noexcept nogil:
+    """A copy in pieces; the last one reaches back over numbers that are there already."""
+    cdef Py_ssize_t piece, j
+    if length < PIECE:
+        for j in range(length):
+            to[j] = source[j]
+        return
+    for piece in range(length // PIECE):
+        copy_piece(source + piece * PIECE, to + piece * PIECE)
+    copy_piece(source + length - PIECE, to + length - PIECE)
+
 
 cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
                     real* to__ki) noexcept nogil

@@ -27,6 +27,7 @@ from cython.parallel cimport prange, threadid
 from .arrays cimport larger, real, smaller
 from .gemm cimport KC
 from .micro cimport WIDE, ceil_div, multiply_tile, padded_height, panel_height, tile_columns
+from .packing cimport PIECE, copy_piece, copy_run
 from .scratch cimport give, take
 from .threads cimport threads_for
 
@@ -35,7 +36,6 @@ cnp.import_array()
 cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
-    PIECE = 8                # numbers copied at a time: a loop of known length is one instruction or two
     PIXELS = 1024            # pixels summed before they go to the result
     PACKING = 5             # measured
     LONG = 1024              # a sum this long is cut into blocks of KC
@@ -158,16 +158,6 @@ cdef void pack_pixels(const real* planes, const Py_ssize_t* off, Py_ssize_t dept
             copy_piece(source + from_[i], packed__kq + k * nr + to[i])
 
 
-cdef inline void copy_piece(const real* source, real* to) noexcept nogil:
-    """PIECE numbers, all read before the first is written: so the compiler need not fear that the two overlap."""
-    cdef real piece[PIECE]
-    cdef int j
-    for j in range(PIECE):
-        piece[j] = source[j]
-    for j in range(PIECE):
-        to[j] = piece[j]
-
-
 cdef void sweep_packed(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t pixels,
                        const real* planes, real* packed, real* sums, const Py_ssize_t* off_packed, real* result
                        ) noexcept nogil:
@@ -258,18 +248,6 @@ cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t count, const real* sums,
             else:
                 for u in range(phase.columns):
                     to[r * s.row_step + u * s.column_step] = source[r * s.staged_width + u]
-
-
-cdef inline void copy_run(const real* source, Py_ssize_t length, real* to) noexcept nogil:
-    """A copy in pieces; the last one reaches back over numbers that are there already."""
-    cdef Py_ssize_t piece, j
-    if length < PIECE:
-        for j in range(length):
-            to[j] = source[j]
-        return
-    for piece in range(length // PIECE):
-        copy_piece(source + piece * PIECE, to + piece * PIECE)
-    copy_piece(source + length - PIECE, to + length - PIECE)
 
 
 cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, real* sums,

@@ -287,9 +287,10 @@ cdef void correlate(Correlation* s, const real* model) except *:
         for t in range(s.slab_rows):
             for u in range(s.grad_w):
                 at[(n * s.slab_rows + t) * s.grad_w + u] = n * s.x_image + t * s.stride_h * s.x_width + u * s.stride_w
-    for r in range(rows):
-        c, t, u = r // taps, r // s.kernel_w % s.kernel_h, r % s.kernel_w
-        row_at[r] = c * s.x_plane + t * s.dilation_h * s.x_width + u * s.dilation_w
+    for c in range(rows // taps):
+        for t in range(s.kernel_h):
+            for u in range(s.kernel_w):
+                row_at[(c * s.kernel_h + t) * s.kernel_w + u] = c * s.x_plane + t * s.dilation_h * s.x_width + u * s.dilation_w
     with nogil:
         for item in prange(items, num_threads=threads, schedule="dynamic"):
             correlate_item(s, item, at, row_at, own + threadid() * size_own, own + threadid() * size_own + size_planes,
