@@ -272,7 +272,7 @@ class Op:
     def _share_version(self, inputs: tuple[Any, ...], arrays: list[Any], result: Tensor) -> None:
         """A view (reshape, a slice) is changed when what it looks at is: one version for both."""
         base = result.data.base
-        for value, array in zip(inputs, arrays, strict=True):
+        for value, array in zip(inputs, arrays):  # noqa: B905 - of equal length, and strict is slow
             # A view's base is the owner of the memory; a copy (what reshape makes of a transpose) has another one.
             if isinstance(value, Tensor) and (base is array or base is array.base):
                 result._version = value.shared_version()

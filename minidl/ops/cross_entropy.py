@@ -161,7 +161,7 @@ def cross_entropy(
         )
     x, weight = _checked_weight("cross_entropy", x, weight)
     target = target if hasattr(target, "dtype") else as_array(target)
-    if target.dtype.kind == "f":
+    if plain(target).dtype.kind == "f":
         return _soft_cross_entropy(x, target, weight, reduction, label_smoothing)
     rows = _as_rows("cross_entropy", x, target, ignore_index)
     if label_smoothing == 0.0 and weight is None:
@@ -200,7 +200,8 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
 
 def _checked_weight(name: str, x: Any, weight: Any) -> tuple[Any, Any]:
     (x,) = floats(x)
-    classes = x.shape[1 if x.ndim > 1 else 0] if x.ndim else 0
+    shape = x.shape
+    classes = shape[1 if len(shape) > 1 else 0] if shape else 0
     if not classes:
         raise ShapeError(
             name, expected="scores (N, C), (C,) or (N, C, ...) of at least one class", actual=f"shape {x.shape}"
@@ -218,20 +219,22 @@ def _as_rows(name: str, x: Any, target: Any, ignore_index: int) -> Rows:
     if array.dtype.kind not in "iu":
         raise DTypeError(name, expected="integer labels", actual=f"a target of {array.dtype}",
                          hint='target.astype("int64")')  # fmt: skip
-    shape = (*x.shape[:1], *x.shape[2:]) if x.ndim > 1 else ()
+    axes = x.shape
+    ndim = len(axes)
+    shape = axes[:1] + axes[2:] if ndim > 1 else ()
     if array.shape != shape:
         raise ShapeError(
             name,
-            expected=f"labels of shape {shape} for an input of shape {x.shape}",
+            expected=f"labels of shape {shape} for an input of shape {axes}",
             actual=f"shape {array.shape}",
             hint="one label for each sample: target.squeeze(1)" if array.shape == (*shape, 1) else "",
         )
-    classes = x.shape[1 if x.ndim > 1 else 0]
+    classes = axes[1 if ndim > 1 else 0]
     counted = _checked_range(name, array, classes, ignore_index)
-    if x.ndim == 2:
+    if ndim == 2:
         scores = x
     else:
-        scores = reshape(movedim(x, 1, -1) if x.ndim > 2 else x, (array.size, classes))
+        scores = reshape(movedim(x, 1, -1) if ndim > 2 else x, (array.size, classes))
         counted = None if counted is None else counted.reshape(array.size)
     # Labels that are fit already stay the user's Tensor: changing them before backward is noticed then.
     fit = array.dtype == np.int64 and array.ndim == 1

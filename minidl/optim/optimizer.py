@@ -12,7 +12,7 @@ from typing import Any
 from minidl.backends import backend_of, host_array, to_device
 from minidl.errors import DataError, MinidlError, OptionError, ShapeError
 from minidl.modes import enable_grad
-from minidl.tensor import Tensor
+from minidl.tensor import Tensor, clock
 
 __all__ = ["Optimizer", "ParamGroup", "ParamState"]
 
@@ -181,8 +181,9 @@ class Optimizer:
         for group, params in zip(self.param_groups, with_gradients, strict=True):
             if params:
                 self.update(group, params)
+                now = next(clock)
                 for tensor in params:
-                    tensor.mark_changed()
+                    tensor.shared_version()[0] = now
         return loss
 
     # For subclasses
