@@ -27,6 +27,23 @@ cdef inline real fold(real* lane) noexcept nogil:
     return (lane[0] + lane[2]) + (lane[1] + lane[3])
 
 
+cdef inline void fold_rows(real* lane, real* sums, Py_ssize_t rows) noexcept nogil:
+    """`fold` of each of some rows of LANES sums, one step for all of them: so it becomes vector code, which GCC does
+    not make of the steps for one row (it takes those 28 additions apart)."""
+    cdef Py_ssize_t r, j
+    for r in range(rows):
+        for j in range(16):
+            lane[r * LANES + j] += lane[r * LANES + j + 16]
+    for r in range(rows):
+        for j in range(8):
+            lane[r * LANES + j] += lane[r * LANES + j + 8]
+    for r in range(rows):
+        for j in range(4):
+            lane[r * LANES + j] += lane[r * LANES + j + 4]
+    for r in range(rows):
+        sums[r] = (lane[r * LANES] + lane[r * LANES + 2]) + (lane[r * LANES + 1] + lane[r * LANES + 3])
+
+
 cdef inline real term_of(Term term, const real* a, const real* x, real center, Py_ssize_t j) noexcept nogil:
     if term == PLAIN:
         return x[j]
@@ -78,6 +95,23 @@ cdef inline real dot(const real* a, const real* x, real center, Py_ssize_t n) no
 cdef inline real squares(const real* x, real center, Py_ssize_t n) noexcept nogil:
     """sum (x[i] - center)**2"""
     return add_up(SQUARE, x, x, center, n)
+
+
+cdef inline void spread(Term term, const real* a, const real* x, real center, Py_ssize_t n, real* sums) noexcept nogil:
+    """LANES sums that `fold_rows` makes the sum of a term over a row."""
+    cdef real lane[LANES]        # not `sums` itself: indexing by a variable, as the tail does, needs memory
+    cdef Py_ssize_t block, j
+    for j in range(LANES):
+        lane[j] = 0
+    for block in range(n // LANES):
+        for j in range(LANES):
+            lane[j] += term_of(term, a, x, center, j)
+        a += LANES
+        x += LANES
+    for j in range(LANES):
+        sums[j] = lane[j]
+    for j in range(n % LANES):
+        sums[j] += term_of(term, a, x, center, j)
 
 
 cdef inline real largest(const real* x, Py_ssize_t n) noexcept nogil:

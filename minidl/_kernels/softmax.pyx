@@ -15,7 +15,7 @@ from libc.math cimport isinf, log
 from minidl.errors import ShapeError
 
 from .arrays cimport empty, empty_like, first, indices, larger, like, real, smaller, vector
-from .reduce cimport dot, largest, total
+from .reduce cimport LANES, PRODUCT, fold_rows, largest, spread, total
 from .threads cimport threads_for
 from .vecmath cimport exp_below
 
@@ -24,6 +24,7 @@ cnp.import_array()
 cdef enum:
     BLOCK = 2048                 # elements worked on at a time: they stay in the first-level cache
     SHORT = 64                   # rows that do not fill vector registers well
+    ROWS = 2                     # rows whose sums are folded together; more would wait longer for memory
     TILE = 256                   # columns worked on at a time
     COST = 800                   # nanoseconds for a thousand elements
 
@@ -54,8 +55,6 @@ cdef inline real short_total(const real* x, Py_ssize_t n) noexcept nogil:
 cdef inline real short_dot(const real* a, const real* b, Py_ssize_t n) noexcept nogil:
     cdef real s = 0
     cdef Py_ssize_t j
-    if n >= SHORT:
-        return dot(a, b, <real>0, n)
     for j in range(n):
         s += a[j] * b[j]
     return s
@@ -122,15 +121,25 @@ cdef void log_softmax_rows(const real* x, real* y, Py_ssize_t count, Py_ssize_t 
 
 cdef void softmax_grad_rows(const real* g, const real* y, real* dx, Py_ssize_t count, Py_ssize_t length) noexcept nogil:
     """dx = y (g - sum g y)"""
-    cdef Py_ssize_t r, j
-    cdef real s
-    for r in range(count):
-        s = short_dot(g, y, length)
-        for j in range(length):
-            dx[j] = y[j] * (g[j] - s)
-        g += length
-        y += length
-        dx += length
+    cdef real lane[ROWS * LANES]
+    cdef real s[ROWS]
+    cdef Py_ssize_t rows, r, j
+    while count > 0:
+        rows = smaller(ROWS, count)
+        if length < SHORT:
+            for r in range(rows):
+                s[r] = short_dot(g + r * length, y + r * length, length)
+        else:
+            for r in range(rows):
+                spread(PRODUCT, g + r * length, y + r * length, <real>0, length, lane + r * LANES)
+            fold_rows(lane, s, rows)
+        for r in range(rows):
+            for j in range(length):
+                dx[j] = y[j] * (g[j] - s[r])
+            g += length
+            y += length
+            dx += length
+        count -= rows
 
 
 cdef void log_softmax_grad_rows(const real* g, const real* y, real* dx, Py_ssize_t count,
