@@ -19,6 +19,7 @@ from .windows cimport Axis, Slide, adaptive_axis, reach, sliding_axis
 cnp.import_array()
 
 cdef enum:
+    TOGETHER = 64                # planes whose shares are divided together
     COST = 250                   # nanoseconds for a thousand pixels
 
 
@@ -74,11 +75,6 @@ cdef void mean_grad_plane(const real* g, Py_ssize_t h, Py_ssize_t w, Axis rows, 
     """The adjoint of `mean_plane`, step by step backwards."""
     cdef Py_ssize_t oh, ow, i, j
     cdef real* row
-    if rows.size * columns.size == 1 and rows.count[0] == h and columns.count[0] == w:
-        share__ow[0] = g[0] / (<real>rows.divisor[0] * divisor__ow[0])
-        for j in range(h * w):
-            dx__hw[j] = share__ow[0]
-        return
     memset(dx__hw, 0, h * w * sizeof(real))
     for oh in range(rows.size):
         for ow in range(columns.size):
@@ -95,10 +91,28 @@ cdef void mean_grad_plane(const real* g, Py_ssize_t h, Py_ssize_t w, Axis rows, 
         g += columns.size
 
 
+cdef void mean_grad_whole(const real* g__p, real divisor, real* dx__ps, Py_ssize_t p, Py_ssize_t s) noexcept nogil:
+    """The adjoint where the one window is the plane: each of its s pixels gets the same share. A division takes longer
+    than writing a small plane, so some planes' divisions are done together."""
+    cdef real share[TOGETHER]
+    cdef Py_ssize_t k, n, j
+    while p > 0:
+        n = smaller(TOGETHER, p)
+        for k in range(n):
+            share[k] = g__p[k] / divisor
+        for k in range(n):
+            for j in range(s):
+                dx__ps[j] = share[k]
+            dx__ps += s
+        g__p += n
+        p -= n
+
+
 cdef int mean_all(const real* source, real* target, Py_ssize_t p, Py_ssize_t h, Py_ssize_t w, Axis rows, Axis columns,
                   Slide slide, bint backward, int threads) noexcept nogil:
     # Threads take fixed runs of planes, each with a row of sums and one of shares of its own.
     cdef Py_ssize_t ow = columns.size, out = rows.size * ow, t, k, per = (p + threads - 1) // threads
+    cdef bint whole = out == 1 and rows.count[0] == h and columns.count[0] == w
     cdef real* divisor__ow = <real*>malloc(larger(1, ow + threads * (w + ow)) * sizeof(real))
     cdef real* own = divisor__ow + ow
     if divisor__ow == NULL:
@@ -106,6 +120,10 @@ cdef int mean_all(const real* source, real* target, Py_ssize_t p, Py_ssize_t h, 
     for k in range(ow):
         divisor__ow[k] = <real>columns.divisor[k]
     for t in prange(threads, num_threads=threads, schedule="static"):
+        if backward and whole:
+            mean_grad_whole(source + t * per, <real>rows.divisor[0] * divisor__ow[0], target + t * per * h * w,
+                            smaller(per, p - t * per), h * w)
+            continue
         for k in range(t * per, smaller(p, (t + 1) * per)):
             if backward:
                 mean_grad_plane(source + k * out, h, w, rows, columns, target + k * h * w, own + t * (w + ow),

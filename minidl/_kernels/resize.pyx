@@ -2,7 +2,8 @@
 
 Both are separable: a table says, for each output row, which input rows it mixes (`near`, `far`) and how much of the
 second (`mix`), another one the same for columns. Rows are mixed first, over the whole width and so in vector code;
-then columns are picked from that one mixed row. The adjoint runs the same two steps backwards.
+then columns are picked from that one mixed row. The adjoint, too, works on whole rows first: it adds up the output rows
+that an input row went into, and then takes the columns of that one sum apart.
 
 Shapes: p planes (samples times channels), h, w the size of the smaller world (the input), oh, ow of the output.
 """
@@ -103,46 +104,52 @@ cdef void pick_plane(const real* x__hw, Py_ssize_t w, Axis rows, Axis columns, r
 
 
 cdef void backward_plane(const real* g, Py_ssize_t h, Py_ssize_t w, Axis rows, Axis columns, real* dx__hw,
-                         real* row__w) noexcept nogil:
-    cdef Py_ssize_t oh, ow, j
-    cdef real* near
+                         real* sums__2w) noexcept nogil:
+    cdef real* here = sums__2w                               # what mixed from input row i, as wide as the output
+    cdef real* below = sums__2w + columns.size               # the same for row i + 1
     cdef real* far
+    cdef Py_ssize_t i, oh = 0, ow
     cdef real mix
+    memset(sums__2w, 0, 2 * columns.size * sizeof(real))
     memset(dx__hw, 0, h * w * sizeof(real))
-    for oh in range(rows.size):
-        memset(row__w, 0, w * sizeof(real))
+    for i in range(h):
+        while oh < rows.size and rows.near[oh] == i:         # the tables of an axis ascend
+            mix = <real>rows.mix[oh]
+            for ow in range(columns.size):
+                here[ow] += g[ow] * (<real>1 - mix)
+            if mix != 0:                                     # never in the nearest case: 0 * inf would be NaN
+                far = below if rows.far[oh] > i else here
+                for ow in range(columns.size):
+                    far[ow] += g[ow] * mix
+            g += columns.size
+            oh += 1
         for ow in range(columns.size):
             mix = <real>columns.mix[ow]
-            row__w[columns.near[ow]] += g[ow] * (<real>1 - mix)
-            if mix != 0:                                     # never in the nearest case: 0 * inf would be NaN
-                row__w[columns.far[ow]] += g[ow] * mix
-        near = dx__hw + rows.near[oh] * w
-        far = dx__hw + rows.far[oh] * w
-        mix = <real>rows.mix[oh]
-        for j in range(w):
-            near[j] += row__w[j] * (<real>1 - mix)
-        if mix != 0:
-            for j in range(w):
-                far[j] += row__w[j] * mix
-        g += columns.size
+            dx__hw[columns.near[ow]] += here[ow] * (<real>1 - mix)
+            if mix != 0:
+                dx__hw[columns.far[ow]] += here[ow] * mix
+        dx__hw += w
+        memset(here, 0, columns.size * sizeof(real))
+        here, below = below, here
 
 
 cdef int all_planes(const real* source, real* target, Py_ssize_t p, Py_ssize_t h, Py_ssize_t w, Axis rows,
                     Axis columns, bint pick, bint backward, int threads) noexcept nogil:
-    # Threads take fixed runs of planes, each with a mixed row of its own.
+    # Threads take fixed runs of planes, each with a mixed row, or two rows of sums, of its own.
     cdef Py_ssize_t out = rows.size * columns.size, t, k, per = (p + threads - 1) // threads
-    cdef real* row__tw = <real*>malloc(larger(1, threads * w) * sizeof(real))
-    if row__tw == NULL:
+    cdef Py_ssize_t n = 2 * columns.size if backward else w
+    cdef real* own__tn = <real*>malloc(larger(1, threads * n) * sizeof(real))
+    if own__tn == NULL:
         return -1
     for t in prange(threads, num_threads=threads, schedule="static"):
         for k in range(t * per, smaller(p, (t + 1) * per)):
             if backward:
-                backward_plane(source + k * out, h, w, rows, columns, target + k * h * w, row__tw + t * w)
+                backward_plane(source + k * out, h, w, rows, columns, target + k * h * w, own__tn + t * n)
             elif pick:
                 pick_plane(source + k * h * w, w, rows, columns, target + k * out)
             else:
-                forward_plane(source + k * h * w, w, rows, columns, target + k * out, row__tw + t * w)
-    free(row__tw)
+                forward_plane(source + k * h * w, w, rows, columns, target + k * out, own__tn + t * n)
+    free(own__tn)
     return 0
 
 

@@ -111,6 +111,13 @@ def test_indices_are_validated(bad):
         compiled.max_pool2d_take(np.ones((1, 1, 3, 4), np.float32), index)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_means_of_many_planes(dtype):
+    g = draw(np.random.default_rng(8), (4, 513, 1, 1), dtype)
+    check("adaptive_avg_pool2d_grad", g, (8, 8), layouts=False)
+    check("avg_pool2d_grad", g, (8, 8), (8, 8), (8, 8), (0, 0), False, True, layouts=False)
+
+
 def test_wrong_shapes_are_refused():
     g, index = np.ones((1, 2, 2, 2), np.float32), np.zeros((1, 1, 2, 2), np.int64)
     with pytest.raises(ValueError):
