@@ -7,6 +7,7 @@ cdef extern from "numpy/arrayobject.h":
     cnp.ndarray PyArray_EMPTY(int ndim, cnp.npy_intp* shape, int typenum, int fortran)
     cnp.ndarray PyArray_ZEROS(int ndim, cnp.npy_intp* shape, int typenum, int fortran)
     bint PyArray_CheckExact(object x)
+    bint PyArray_ISCARRAY_RO(cnp.ndarray x)
 
 cdef object pool                 # NumPy's handle of the pool in memory.pyx, or None
 
@@ -25,6 +26,8 @@ cdef inline bint is_real(object x) noexcept:
 
 cdef inline cnp.ndarray ready(object x, int typenum):
     """x as a C-contiguous, aligned, native array of this type; x itself where it is one already."""
+    if PyArray_CheckExact(x) and cnp.PyArray_TYPE(<cnp.ndarray>x) == typenum and PyArray_ISCARRAY_RO(<cnp.ndarray>x):
+        return <cnp.ndarray>x    # NumPy takes longer to find out
     return <cnp.ndarray>PyArray_FROM_OTF(x, typenum, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED)
 
 

@@ -48,19 +48,17 @@ def new(shape, dtype):
         PyDataMem_SetHandler(<PyObject*>previous)
 
 
-def alike(*arrays):
+def alike(a, b=None, c=None, d=None, e=None):
     """Whether all arrays (None is skipped) are float32, or all are float64: what the kernels are compiled for."""
-    cdef int kind = -1
-    for x in arrays:
-        if x is None:
-            continue
-        if not is_real(x):
-            return False
-        if kind < 0:
-            kind = cnp.PyArray_TYPE(<cnp.ndarray>x)
-        elif kind != cnp.PyArray_TYPE(<cnp.ndarray>x):
-            return False
-    return kind >= 0
+    if not is_real(a):
+        return False
+    cdef int kind = cnp.PyArray_TYPE(<cnp.ndarray>a)
+    return (b is None or is_kind(b, kind)) and (c is None or is_kind(c, kind)) and (d is None or is_kind(d, kind)) \
+        and (e is None or is_kind(e, kind))
+
+
+cdef inline bint is_kind(object x, int kind) noexcept:
+    return PyArray_CheckExact(x) and cnp.PyArray_TYPE(<cnp.ndarray>x) == kind
 
 
 cdef cnp.ndarray first(object x, int ndim, str where):

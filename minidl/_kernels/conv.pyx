@@ -8,7 +8,7 @@ The weight gradient is in wgrad.pyx, that of few outputs in dots.pyx, Winograd's
 
 cimport numpy as cnp
 
-from .arrays cimport PyArray_ZEROS, empty, first, larger, vector
+from .arrays cimport PyArray_ZEROS, empty, first, larger, smaller, vector
 from .dots cimport correlate_dots, suits_dots
 from .fold cimport Fold, fold, suits_fold
 from .gemm cimport LARGEST
@@ -44,15 +44,16 @@ cdef Py_ssize_t windows(Py_ssize_t size, Py_ssize_t kernel, Py_ssize_t stride, P
     return 0 if room < 0 else room // stride + 1
 
 
-cdef Options check(str where, tuple x_shape, tuple weight_shape, stride, padding, dilation, groups) except *:
+cdef Options check(str where, const cnp.npy_intp* image__chw, const cnp.npy_intp* kernel__ochw, stride, padding, dilation,
+                   Py_ssize_t groups) except *:
     """The sizes of a convolution, or an error that explains what does not fit."""
     cdef Options s
-    if groups < 1 or weight_shape[0] % groups or x_shape[1] != weight_shape[1] * groups:
-        raise ShapeError(where, expected=f"groups that divide {weight_shape[0]} outputs, and groups * {weight_shape[1]}"
-                         " input channels", actual=f"groups={groups} and {x_shape[1]} channels",
+    if not 1 <= groups <= MOST or kernel__ochw[0] % groups or image__chw[0] != kernel__ochw[1] * groups:
+        raise ShapeError(where, expected=f"groups that divide {kernel__ochw[0]} outputs, and groups * {kernel__ochw[1]}"
+                         " input channels", actual=f"groups={groups} and {image__chw[0]} channels",
                          hint="weight is (out_channels, in_channels / groups, KH, KW)")
-    s.groups, s.c, s.h, s.w = groups, weight_shape[1], x_shape[2], x_shape[3]
-    s.o, s.kh, s.kw = weight_shape[0] // groups, weight_shape[2], weight_shape[3]
+    s.groups, s.c, s.h, s.w = groups, kernel__ochw[1], image__chw[1], image__chw[2]
+    s.o, s.kh, s.kw = kernel__ochw[0] // groups, kernel__ochw[2], kernel__ochw[3]
     try:
         s.stride_h, s.stride_w = stride
         s.pad_h, s.pad_w = padding
@@ -66,7 +67,7 @@ cdef Options check(str where, tuple x_shape, tuple weight_shape, stride, padding
     s.oh = windows(s.h, s.kh, s.stride_h, s.pad_h, s.dilation_h)
     s.ow = windows(s.w, s.kw, s.stride_w, s.pad_w, s.dilation_w)
     if s.oh < 1 or s.ow < 1:     # does not fit: this explains what, or knows better
-        s.oh, s.ow = conv_output_size(where, x_shape[2:], weight_shape[2:], stride, padding, dilation)
+        s.oh, s.ow = conv_output_size(where, (s.h, s.w), (s.kh, s.kw), stride, padding, dilation)
     if s.oh == 1:                # a stride that leads nowhere
         s.stride_h = 1
     if s.ow == 1:
@@ -162,10 +163,11 @@ cdef bint minimal_weight_grad(Options* p, cnp.ndarray grad__nohw, cnp.ndarray x_
     return done
 
 
-def conv2d(x, weight, bias, stride, padding, dilation, groups):
+def conv2d(x, weight, bias, stride, padding, dilation, Py_ssize_t groups):
     """(N, C, H, W), (O, C/groups, KH, KW), (O,) or None -> (N, O, OH, OW)."""
     cdef cnp.ndarray x__nchw = first(x, 4, "conv2d"), weight__ochw = second(weight, x__nchw, "conv2d"), bias__o = None
-    cdef Options p = check("conv2d", x.shape, weight.shape, stride, padding, dilation, groups)
+    cdef Options p = check("conv2d", cnp.PyArray_DIMS(x__nchw) + 1, cnp.PyArray_DIMS(weight__ochw), stride, padding,
+                           dilation, groups)
     cdef void* bias_data = NULL
     if bias is not None:
         bias__o = vector(bias, weight__ochw, p.o * p.groups, "conv2d")
@@ -224,13 +226,14 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     return y__nohw
 
 
-def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, groups):
+def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, Py_ssize_t groups):
     """(N, O, OH, OW), (O, C/groups, KH, KW) -> (N, C, H, W) with (H, W) = input_size."""
     cdef cnp.ndarray grad__nohw = first(grad, 4, "conv2d_input_grad")
     cdef cnp.ndarray weight__ochw = second(weight, grad__nohw, "conv2d_input_grad")
-    cdef Options p = check("conv2d_input_grad", (len(grad), weight.shape[1] * groups, *input_size), weight.shape, stride,
-                           padding, dilation, groups)
-    if grad.shape[1:] != (p.o * p.groups, p.oh, p.ow):
+    cdef cnp.npy_intp[3] image = [cnp.PyArray_DIM(weight__ochw, 1) * smaller(groups, MOST), input_size[0], input_size[1]]
+    cdef Options p = check("conv2d_input_grad", image, cnp.PyArray_DIMS(weight__ochw), stride, padding, dilation, groups)
+    if cnp.PyArray_DIM(grad__nohw, 1) != p.o * p.groups or cnp.PyArray_DIM(grad__nohw, 2) != p.oh \
+            or cnp.PyArray_DIM(grad__nohw, 3) != p.ow:
         raise ShapeError("conv2d_input_grad", expected=f"a gradient (N, {p.o * p.groups}, {p.oh}, {p.ow})",
                          actual=str(grad.shape), hint="it has the shape of conv2d's result")
     cdef cnp.npy_intp shape[4]
@@ -304,13 +307,15 @@ def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, group
     return dx__nchw
 
 
-def conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups):
+def conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, Py_ssize_t groups):
     """(N, O, OH, OW), (N, C, H, W) -> (O, C/groups, KH, KW) with (KH, KW) = kernel_size."""
     cdef cnp.ndarray grad__nohw = first(grad, 4, "conv2d_weight_grad")
     cdef cnp.ndarray x__nchw = second(x, grad__nohw, "conv2d_weight_grad")
-    cdef Options p = check("conv2d_weight_grad", x.shape, (grad.shape[1], x.shape[1] // max(groups, 1), *kernel_size),
-                           stride, padding, dilation, groups)
-    if grad.shape != (len(x), p.o * p.groups, p.oh, p.ow):
+    cdef cnp.npy_intp[4] kernel = [cnp.PyArray_DIM(grad__nohw, 1), cnp.PyArray_DIM(x__nchw, 1) // larger(groups, 1),
+                                   kernel_size[0], kernel_size[1]]
+    cdef Options p = check("conv2d_weight_grad", cnp.PyArray_DIMS(x__nchw) + 1, kernel, stride, padding, dilation, groups)
+    if cnp.PyArray_DIM(grad__nohw, 0) != cnp.PyArray_DIM(x__nchw, 0) or cnp.PyArray_DIM(grad__nohw, 2) != p.oh \
+            or cnp.PyArray_DIM(grad__nohw, 3) != p.ow:
         raise ShapeError("conv2d_weight_grad", expected=f"a gradient ({len(x)}, {p.o * p.groups}, {p.oh}, {p.ow})",
                          actual=str(grad.shape), hint="it has the shape of conv2d's result")
     cdef cnp.npy_intp shape[4]

@@ -110,7 +110,7 @@ cdef void max_plane_2x2(const real* x__hw, Py_ssize_t w, Py_ssize_t oh, Py_ssize
     """2x2 windows side by side, the commonest pooling: a long loop of selections without a branch.
 
     Rows are often too short for vectors, so the upper rows of several windows are lined up in one strip, the lower rows
-    in another. `corner` is the index of each window's first pixel; `room` is how many pixels the array holds from x on.
+    in another; several small planes, one above the other, are one plane. `corner` is the index of each window's first pixel; `room` is how many pixels the array holds from x on.
     """
     cdef real top[2 * STRIP + CHUNK]
     cdef real bottom[2 * STRIP + CHUNK]
@@ -153,14 +153,21 @@ cdef void max_plane_2x2(const real* x__hw, Py_ssize_t w, Py_ssize_t oh, Py_ssize
         i += together
 
 
+cdef inline Py_ssize_t stacked(Py_ssize_t h, Axis rows, Axis columns) noexcept nogil:
+    """How many planes are one for `max_plane_2x2`: they fill a strip, if no row is left over between them."""
+    return larger(1, STRIP // larger(1, rows.size * columns.size)) if h == 2 * rows.size else 1
+
+
 cdef void max_all(const real* x__phw, Py_ssize_t p, Py_ssize_t h, Py_ssize_t w, Axis rows, Axis columns,
                   Slide slide, const int32_t* corner, real* y, int64_t* index, int threads) noexcept nogil:
-    cdef Py_ssize_t k, out = rows.size * columns.size
+    cdef Py_ssize_t k, out = rows.size * columns.size, stack = stacked(h, rows, columns)
+    if corner != NULL:
+        for k in prange(0, p, stack, num_threads=threads, schedule="static"):
+            max_plane_2x2(x__phw + k * h * w, w, smaller(stack, p - k) * rows.size, columns.size, (p - k) * h * w, corner,
+                          y + k * out, index + k * out)
+        return
     for k in prange(p, num_threads=threads, schedule="static"):
-        if corner != NULL:
-            max_plane_2x2(x__phw + k * h * w, w, rows.size, columns.size, (p - k) * h * w, corner, y + k * out,
-                          index + k * out)
-        elif slide.kernel > 0:
+        if slide.kernel > 0:
             max_plane_by_rows(x__phw + k * h * w, w, rows, columns, slide, y + k * out, index + k * out)
         else:
             max_plane(x__phw + k * h * w, w, rows, columns, y + k * out, index + k * out)
@@ -182,15 +189,15 @@ cdef tuple max_windows(cnp.ndarray x, Axis rows, Axis columns, Slide slide, cons
     return y, index
 
 
-cdef int32_t* corners(Py_ssize_t w, Axis rows, Axis columns) except NULL:
-    """The index of the first pixel of each 2x2 window."""
-    cdef int32_t* corner = <int32_t*>malloc(larger(1, rows.size * columns.size) * sizeof(int32_t))
-    cdef Py_ssize_t i, j
+cdef int32_t* corners(Py_ssize_t h, Py_ssize_t w, Axis rows, Axis columns) except NULL:
+    """The index of the first pixel of each 2x2 window, for as many planes as are stacked."""
+    cdef Py_ssize_t stack = stacked(h, rows, columns), i, j
+    cdef int32_t* corner = <int32_t*>malloc(larger(1, stack * rows.size * columns.size) * sizeof(int32_t))
     if corner == NULL:
         raise MemoryError("max_pool2d")
-    for i in range(rows.size):
+    for i in range(stack * rows.size):
         for j in range(columns.size):
-            corner[i * columns.size + j] = <int32_t>(2 * i * w + 2 * j)
+            corner[i * columns.size + j] = <int32_t>(2 * (i % rows.size) * w + 2 * j)
     return corner
 
 
@@ -209,7 +216,7 @@ def max_pool2d(x, size, kernel_size, stride, padding, dilation):
             slide.kernel = 0      # too few side by side, too many for 32 bits, or windows that are mostly padding
         if (kernel_size == (2, 2) and stride == (2, 2) and padding == (0, 0) and dilation == (1, 1)
                 and 2 * size[0] <= h and 2 * size[1] <= w and h * w < 2 ** 31):
-            corner = corners(w, rows, columns)
+            corner = corners(h, w, rows, columns)
         return max_windows(x_, rows, columns, slide, corner)
     finally:
         free(corner)
