@@ -47,7 +47,8 @@ cdef struct Sweep:
     Py_ssize_t staged_rows, staged_width, staged_plane, staged_image
     Py_ssize_t panel, tile, sum_rows, ld
     bint packed
-    bint direct                       # whole rows of tiles are summed in the result itself
+    bint direct                       # tiles are summed in the result itself
+    bint plain                        # rows are copied into the planes as they are
     bint bare                         # the source itself can be swept over, without a staged copy
 
 

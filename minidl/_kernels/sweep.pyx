@@ -36,6 +36,7 @@ cnp.import_array()
 cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
+    HAND = 16                # numbers that two planes get at a time
     PIXELS = 1024            # pixels summed before they go to the result
     PACKING = 5             # measured
     LONG = 1024              # a sum this long is cut into blocks of KC
@@ -45,45 +46,67 @@ cdef enum:
 
 cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row, Py_ssize_t rows,
                 real* planes) noexcept nogil:
-    """Copy what output rows row..row+rows of some images see into the planes, with zeros around."""
-    cdef Py_ssize_t channel, a, b, n, t, u, y, x, first, last
+    """Copy what output rows row..row+rows of some images see into the planes, with zeros around: front to back."""
+    cdef Py_ssize_t channel, n, t, a, b, i, u, y, low, high
+    # Columns first..last of the planes of a row lie inside the image, in all of them.
+    cdef Py_ssize_t first = smaller(ceil_div(larger(-s.left, 0), s.step_w), s.staged_width)
+    cdef Py_ssize_t last = larger(smaller((s.width - s.left) // s.step_w, s.staged_width), first)
     cdef const real* source
+    cdef const real* pixels
+    cdef real* channel_planes
     cdef real* to
-    for channel in range(s.channels):
-        for n in range(images):
-            source = <const real*>s.source + ((image + n) * s.groups + group) * s.channels * s.height * s.width \
-                + channel * s.height * s.width
-            for a in range(s.step_h):
-                for b in range(s.step_w):
-                    # columns first..last of the plane lie inside the image
-                    first = smaller(larger(ceil_div_signed(-(s.left + b), s.step_w), 0), s.staged_width)
-                    last = smaller(larger(ceil_div_signed(s.width - s.left - b, s.step_w), first), s.staged_width)
-                    for t in range(rows + s.reach_h):
-                        to = planes + n * s.staged_image + ((channel * s.step_h + a) * s.step_w + b) * s.staged_plane \
-                            + t * s.staged_width
-                        y = (row + t) * s.step_h + a + s.top
-                        if y < 0 or y >= s.height:
+    for n in range(images):
+        for channel in range(s.channels):
+            source = <const real*>s.source + (((image + n) * s.groups + group) * s.channels + channel) * s.height * s.width
+            channel_planes = planes + n * s.staged_image + channel * s.step_h * s.step_w * s.staged_plane
+            if s.plain:
+                copy_run(source + row * s.width, (rows + s.reach_h) * s.width, channel_planes)
+                continue
+            for t in range(rows + s.reach_h):
+                for a in range(s.step_h):
+                    y = (row + t) * s.step_h + a + s.top
+                    to = channel_planes + a * s.step_w * s.staged_plane + t * s.staged_width
+                    if y < 0 or y >= s.height:
+                        for b in range(s.step_w):
                             for u in range(s.staged_width):
-                                to[u] = 0
-                            continue
-                        for u in range(first):
-                            to[u] = 0
-                        x = y * s.width + b + s.left
-                        if s.step_w == 1:
-                            copy_run(source + x + first, last - first, to + first)
-                        elif s.step_w == 2:              # a known step is vector instructions
+                                to[b * s.staged_plane + u] = 0
+                        continue
+                    pixels = source + y * s.width + s.left
+                    if s.step_w == 1:
+                        copy_run(pixels + first, last - first, to + first)
+                    elif s.step_w == 2:
+                        deal(pixels + 2 * first, last - first, to + first, s.staged_plane)
+                    else:
+                        for b in range(s.step_w):
                             for u in range(first, last):
-                                to[u] = source[x + u * 2]
-                        else:
-                            for u in range(first, last):
-                                to[u] = source[x + u * s.step_w]
-                        for u in range(last, s.staged_width):
-                            to[u] = 0
+                                to[b * s.staged_plane + u] = pixels[u * s.step_w + b]
+                    for b in range(s.step_w):
+                        low, high = -s.left - b, s.width - s.left - b
+                        for i in range(s.staged_width - (last - first)):
+                            u = i if i < first else i + last - first
+                            to[b * s.staged_plane + u] = pixels[u * s.step_w + b] if low <= u * s.step_w < high else 0
 
 
-cdef inline Py_ssize_t ceil_div_signed(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    """Rounded up also for a negative a (b > 0)."""
-    return -((-a) // b) if a <= 0 else (a + b - 1) // b
+cdef inline void deal(const real* pixels, Py_ssize_t count, real* to, Py_ssize_t step) noexcept nogil:
+    """Pixels to two planes in turn, as cards are dealt, HAND to each at a time; the last hand reaches back."""
+    cdef Py_ssize_t hand, u
+    cdef int j
+    cdef real even[HAND]
+    cdef real odd[HAND]
+    if count < HAND:
+        for u in range(count):
+            to[u] = pixels[2 * u]
+            to[step + u] = pixels[2 * u + 1]
+        return
+    for hand in range(ceil_div(count, HAND)):
+        u = smaller(hand * HAND, count - HAND)
+        for j in range(HAND):
+            even[j] = pixels[2 * (u + j)]
+            odd[j] = pixels[2 * (u + j) + 1]
+        for j in range(HAND):
+            to[u + j] = even[j]
+        for j in range(HAND):
+            to[step + u + j] = odd[j]
 
 
 cdef void pack_weights(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, const real* _) noexcept nogil:
@@ -217,43 +240,64 @@ cdef void store_segments(Sweep* s, const Segment* segments, Py_ssize_t count, Py
                     to[u * s.column_step] = source[u]
 
 
-cdef void sweep_rows(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t count, const real* planes, real* to,
-                     Py_ssize_t ld) noexcept nogil:
-    """Sums of so many output rows that begin at `planes`, read in place; output o has its own at to + o * ld."""
-    cdef Py_ssize_t tile, panel, o, height, pixels = (count - 1) * s.staged_width + phase.columns
-    cdef const real* weights = <const real*>phase.panels + group * (s.outputs + 1) * phase.depth
-    cdef const real* start = <const real*>s.starts + group * s.outputs
+cdef void sweep_run(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, Py_ssize_t pixels, const real* planes,
+                    real* to, Py_ssize_t ld) noexcept nogil:
+    """Sums of so many pixels that begin at `planes`, read in place, for the panel of outputs from o on."""
+    cdef Py_ssize_t tile, height = padded_height(smaller(s.panel, s.outputs - o), s.panel)
+    cdef const real* weights = <const real*>phase.panels + (group * (s.outputs + 1) + o) * phase.depth
     for tile in range(ceil_div(pixels, s.tile)):
-        for panel in range(ceil_div(s.outputs, s.panel)):
-            o = panel * s.panel
-            height = padded_height(smaller(s.panel, s.outputs - o), s.panel)
-            multiply_tile(weights + o * phase.depth, planes + tile * s.tile, phase.off, phase.depth, height,
-                          to + o * ld + tile * s.tile, ld, False, start + o)
+        multiply_tile(weights, planes + tile * s.tile, phase.off, phase.depth, height, to + tile * s.tile, ld, False,
+                      <const real*>s.starts + group * s.outputs + o)
 
 
-cdef void store_rows(Sweep* s, Phase* phase, Py_ssize_t count, const real* sums, real* result) noexcept nogil:
-    """Take finished rows to the result, without the columns that are no output pixels."""
-    cdef Py_ssize_t o, r, u
+cdef void sweep_direct(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, Py_ssize_t rows, const real* planes,
+                       real* sums, real* result) noexcept nogil:
+    """Rows of an image, summed where they belong: one by one, or as one run where they follow each other.
+
+    Columns that are no output pixels fall on the next row, which comes after and puts that right. The last tile has no
+    next row: where it is not whole, it goes through `sums`.
+    """
+    cdef Py_ssize_t length = phase.columns, i, whole
+    if s.staged_width == length:
+        length, rows = rows * length, 1
+    for i in range(rows - 1):
+        sweep_run(s, phase, group, o, length, planes, result, s.plane)
+        planes += s.staged_width
+        result += s.row_step
+    whole = length // s.tile * s.tile
+    sweep_run(s, phase, group, o, whole, planes, result, s.plane)
+    if whole < length:
+        sweep_run(s, phase, group, o, length - whole, planes + whole, sums, s.ld)
+        for i in range(smaller(s.panel, s.outputs - o)):
+            copy_run(<const real*>sums + i * s.ld, length - whole, result + i * s.plane + whole)
+
+
+cdef void sweep_sums(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, Py_ssize_t rows, const real* planes,
+                     real* sums, real* result) noexcept nogil:
+    """Rows of an image, summed first and then taken to the result, without the columns that are no output pixels."""
+    cdef Py_ssize_t part, first, count, i, r, u
     cdef const real* source
     cdef real* to
-    for o in range(s.outputs):
-        source = sums + o * s.ld
-        to = result + o * s.plane
-        if s.column_step == 1 and s.staged_width == s.row_step == phase.columns:   # rows follow each other here and there
-            copy_run(source, count * phase.columns, to)
-            continue
-        for r in range(count):
-            if s.column_step == 1:
-                copy_run(source + r * s.staged_width, phase.columns, to + r * s.row_step)
-            else:
-                for u in range(phase.columns):
-                    to[r * s.row_step + u * s.column_step] = source[r * s.staged_width + u]
+    for part in range(ceil_div(rows, s.sum_rows)):
+        first = part * s.sum_rows
+        count = smaller(s.sum_rows, rows - first)
+        sweep_run(s, phase, group, o, (count - 1) * s.staged_width + phase.columns, planes + first * s.staged_width, sums,
+                  s.ld)
+        for i in range(smaller(s.panel, s.outputs - o)):
+            for r in range(count):
+                source = sums + i * s.ld + r * s.staged_width
+                to = result + i * s.plane + (first + r) * s.row_step
+                if s.column_step == 1:
+                    copy_run(source, phase.columns, to)
+                else:
+                    for u in range(phase.columns):
+                        to[u * s.column_step] = source[u]
 
 
 cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, real* sums,
                      const Py_ssize_t* off_packed) noexcept nogil:
     """One item of work: some rows of some images of one group, all phases, all outputs."""
-    cdef Py_ssize_t bands = ceil_div(s.rows, s.item_rows), stacks = ceil_div(s.images, s.item_images), i, rows, n, r, count
+    cdef Py_ssize_t bands = ceil_div(s.rows, s.item_rows), stacks = ceil_div(s.images, s.item_images), i, rows, n, panel, pixels
     cdef Py_ssize_t row = item % bands * s.item_rows, image = item // bands % stacks * s.item_images
     cdef Py_ssize_t group = item // bands // stacks, images = smaller(s.item_images, s.images - image)
     cdef Phase* phase
@@ -272,23 +316,19 @@ cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, 
         if rows <= 0 or phase.columns <= 0:
             continue
         if s.packed:
-            count = images * rows * phase.columns
-            for r in range(ceil_div(count, s.ld)):
-                sweep_packed(s, phase, group, rows, r * s.ld, smaller(s.ld, count - r * s.ld), planes, packed, sums,
+            pixels = images * rows * phase.columns
+            for n in range(ceil_div(pixels, s.ld)):
+                sweep_packed(s, phase, group, rows, n * s.ld, smaller(s.ld, pixels - n * s.ld), planes, packed, sums,
                              off_packed, result + phase.start)
             continue
         for n in range(images):
-            for r in range(ceil_div(rows, s.sum_rows)):
-                count = smaller(s.sum_rows, rows - r * s.sum_rows)
-                source = planes + n * s.staged_image + r * s.sum_rows * s.staged_width
-                to = result + phase.start + n * s.groups * s.outputs * s.plane + r * s.sum_rows * s.row_step
-                # Rows that are whole tiles are summed where they belong. Columns that are no output pixels fall on the
-                # next row, which comes after and puts that right; so the last row of an item goes through `sums`.
-                if s.direct and r < rows - 1:
-                    sweep_rows(s, phase, group, 1, source, to, s.plane)
+            source = planes + n * s.staged_image
+            for panel in range(ceil_div(s.outputs, s.panel)):
+                to = result + phase.start + (n * s.groups * s.outputs + panel * s.panel) * s.plane
+                if s.direct:
+                    sweep_direct(s, phase, group, panel * s.panel, rows, source, sums, to)
                 else:
-                    sweep_rows(s, phase, group, count, source, sums, s.ld)
-                    store_rows(s, phase, count, <const real*>sums, to)
+                    sweep_sums(s, phase, group, panel * s.panel, rows, source, sums, to)
 
 
 cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexcept:
@@ -309,20 +349,21 @@ cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexce
     if s.groups * ceil_div(s.images, s.item_images) * bands < threads:
         bands = smaller(s.rows, ceil_div(threads, s.groups * ceil_div(s.images, s.item_images)))
     s.item_rows = ceil_div(s.rows, bands)
-    # A row of whole tiles costs no more than staged_width columns, and ends before the end of the next row. A panel that
-    # is padded has a row too many for the result.
+    # A row of whole tiles costs no more than staged_width columns, and ends before the end of the next row; or the rows
+    # follow each other in the planes, too. A panel that is padded has a row too many for the result.
     tiled = ceil_div(s.columns, s.tile) * s.tile
-    s.direct = s.column_step == 1 and s.row_step == s.columns and tiled <= smaller(s.staged_width, 2 * s.columns) \
-        and (s.panel == 1 or s.outputs % s.panel != 1)
+    s.direct = s.column_step == 1 and s.row_step == s.columns and (s.panel == 1 or s.outputs % s.panel != 1) \
+        and (s.staged_width == s.columns or tiled <= smaller(s.staged_width, 2 * s.columns))
     s.sum_rows = 1 if s.direct else larger(1, smaller(PIXELS // s.staged_width, s.item_rows))
     s.ld = ceil_div(smaller(PIXELS, s.item_images * s.item_rows * s.columns) if s.packed
                     else s.sum_rows * s.staged_width, s.tile) * s.tile
     s.staged_rows = s.item_rows + s.reach_h
     s.staged_plane = s.staged_rows * s.staged_width
     s.staged_image = s.channels * s.step_h * s.step_w * s.staged_plane
-    # Without padding and stride, whole images are what a copy of them would be.
-    s.bare = s.groups == 1 and s.step_h * s.step_w == 1 and s.top == 0 and s.left == 0 \
-        and s.staged_rows == s.height and s.staged_width == s.width
+    # Without padding and stride, rows are what a copy of them would be, and whole images too.
+    s.plain = s.step_h * s.step_w == 1 and s.top == 0 and s.left == 0 and s.staged_width == s.width \
+        and s.rows + s.reach_h == s.height
+    s.bare = s.plain and s.groups == 1 and s.staged_rows == s.height
 
 
 cdef void tabulate(Sweep* s, Phase* phase) noexcept nogil:
@@ -352,7 +393,7 @@ cdef void sweep(Sweep* s, const real* model) except *:
     cut(s, threads, deepest, model)
     cdef Py_ssize_t size_planes = s.item_images * s.staged_image + WIDE * 32
     cdef Py_ssize_t size_packed = s.tile * KC + PIECE if s.packed else 0
-    cdef Py_ssize_t size_sums = (s.outputs + 1) * s.ld
+    cdef Py_ssize_t size_sums = ((s.outputs if s.packed else s.panel) + 1) * s.ld
     cdef Py_ssize_t size_own = size_planes + size_packed + size_sums
     cdef Py_ssize_t size_starts = s.groups * s.outputs + 1       # a padded panel has a row more
     cdef Py_ssize_t size_weights = s.groups * (s.outputs + 1) * terms
