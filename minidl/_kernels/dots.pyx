@@ -251,7 +251,7 @@ cdef void correlate_dots(Correlation* s, const real* model) except *:
         for item in prange(items, num_threads=threads, schedule="dynamic"):
             dots_item(s, &p, item, own + threadid() * size_own, own + threadid() * size_own + size_x,
                       sums + item * size_sums)
-        for r in prange(s.groups * s.outputs, num_threads=threads, schedule="static"):
+        for r in prange(s.groups * s.outputs, num_threads=threads_for(items * size_sums // 8), schedule="static"):
             add_up(s, &p, r // s.outputs, r % s.outputs, <const real*>sums, size_sums)
     give(sums)
     give(p.off)

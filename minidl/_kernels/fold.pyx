@@ -118,7 +118,7 @@ cdef void fold(Fold* s, const real* model) except *:
         for o in range(s.outputs):
             off[i * s.outputs + o] = o * (above + ld) + above - i * s.dilation_h * s.grad_w
     with nogil:
-        for item in prange(s.groups * panels, num_threads=threads, schedule="static"):
+        for item in prange(s.groups * panels, num_threads=threads_for(s.groups * size_weights), schedule="static"):
             pack_panel(s, item // panels, item % panels * height, height,
                        numbers + item // panels * size_weights + item % panels * height * depth)
         for item in prange(s.groups * slabs, num_threads=threads, schedule="dynamic"):

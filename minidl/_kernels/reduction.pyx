@@ -14,7 +14,7 @@ cimport numpy as cnp
 from cython.parallel cimport prange
 from libc.stdlib cimport calloc, free
 
-from .arrays cimport empty, is_real, larger, ready, real, smaller
+from .arrays cimport PyArray_ISCARRAY_RO, empty, is_real, larger, real, smaller
 from .reduce cimport total
 from .threads cimport threads_for
 
@@ -128,11 +128,12 @@ cdef run(const real* x, real* y, Py_ssize_t a, Py_ssize_t b, Py_ssize_t c):
 def sum_around(x, int first, int last):
     """Sum over every axis before `first` and from `last` on; the axes between them are kept.
 
-    Returns an array of shape ``x.shape[first:last]``, or None if x is not of a type the kernels know.
+    Returns an array of shape ``x.shape[first:last]``, or None if x is not of a type the kernels know, or would have
+    to be copied first: NumPy takes it as it is.
     """
-    if not is_real(x):
+    if not is_real(x) or not PyArray_ISCARRAY_RO(<cnp.ndarray>x):
         return None
-    cdef cnp.ndarray x_ = ready(x, cnp.PyArray_TYPE(<cnp.ndarray>x))
+    cdef cnp.ndarray x_ = x
     cdef int ndim = cnp.PyArray_NDIM(x_), i
     if not 0 <= first <= last <= ndim:
         raise ValueError(f"sum_around: expected 0 <= first <= last <= {ndim}, got {first} and {last}")

@@ -16,10 +16,7 @@ class ReduceMixin(Reduce):
 
     def sum(self, x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
         kept = _kept(x.ndim, axes)
-        # A strided array would have to be copied first: NumPy takes it as it is.
-        if kept is None or not x.flags.c_contiguous:
-            return super().sum(x, axes, keepdims)
-        y = kernels.reduction.sum_around(x, *kept)
+        y = None if kept is None else kernels.reduction.sum_around(x, *kept)
         if y is None:
             return super().sum(x, axes, keepdims)
         return y.reshape([1 if i in axes else size for i, size in enumerate(x.shape)]) if keepdims else y
