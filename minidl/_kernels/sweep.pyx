@@ -29,6 +29,7 @@ from .gemm cimport KC
 from .micro cimport WIDE, ceil_div, multiply_tile, padded_height, panel_height, tile_columns
 from .packing cimport PIECE, copy_piece, copy_run
 from .scratch cimport give, take
+from .staging cimport stage
 from .threads cimport threads_for
 
 cnp.import_array()
@@ -36,77 +37,11 @@ cnp.import_array()
 cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
-    HAND = 16                # numbers that two planes get at a time
     PIXELS = 1024            # pixels summed before they go to the result
-    PACKING = 5             # measured
+    PACKING = 5              # measured
     LONG = 1024              # a sum this long is cut into blocks of KC
     SEGMENTS = 32            # most runs of neighbouring pixels in a tile
     MOST_PIECES = 32 + 4     # and pieces that they are copied in
-
-
-cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row, Py_ssize_t rows,
-                real* planes) noexcept nogil:
-    """Copy what output rows row..row+rows of some images see into the planes, with zeros around: front to back."""
-    cdef Py_ssize_t channel, n, t, a, b, i, u, y, low, high
-    # Columns first..last of the planes of a row lie inside the image, in all of them.
-    cdef Py_ssize_t first = smaller(ceil_div(larger(-s.left, 0), s.step_w), s.staged_width)
-    cdef Py_ssize_t last = larger(smaller((s.width - s.left) // s.step_w, s.staged_width), first)
-    cdef const real* source
-    cdef const real* pixels
-    cdef real* channel_planes
-    cdef real* to
-    for n in range(images):
-        for channel in range(s.channels):
-            source = <const real*>s.source + (((image + n) * s.groups + group) * s.channels + channel) * s.height * s.width
-            channel_planes = planes + n * s.staged_image + channel * s.step_h * s.step_w * s.staged_plane
-            if s.plain:
-                copy_run(source + row * s.width, (rows + s.reach_h) * s.width, channel_planes)
-                continue
-            for t in range(rows + s.reach_h):
-                for a in range(s.step_h):
-                    y = (row + t) * s.step_h + a + s.top
-                    to = channel_planes + a * s.step_w * s.staged_plane + t * s.staged_width
-                    if y < 0 or y >= s.height:
-                        for b in range(s.step_w):
-                            for u in range(s.staged_width):
-                                to[b * s.staged_plane + u] = 0
-                        continue
-                    pixels = source + y * s.width + s.left
-                    if s.step_w == 1:
-                        copy_run(pixels + first, last - first, to + first)
-                    elif s.step_w == 2:
-                        deal(pixels + 2 * first, last - first, to + first, s.staged_plane)
-                    else:
-                        for b in range(s.step_w):
-                            for u in range(first, last):
-                                to[b * s.staged_plane + u] = pixels[u * s.step_w + b]
-                    for b in range(s.step_w):
-                        low, high = -s.left - b, s.width - s.left - b
-                        for i in range(s.staged_width - (last - first)):
-                            u = i if i < first else i + last - first
-                            to[b * s.staged_plane + u] = pixels[u * s.step_w + b] if low <= u * s.step_w < high else 0
-
-
-cdef inline void deal(const real* pixels, Py_ssize_t count, real* to, Py_ssize_t step) noexcept nogil:
-    """Pixels to two planes in turn, as cards are dealt, HAND to each at a time; the last hand reaches back."""
-    cdef Py_ssize_t hand, u
-    cdef int j
-    cdef real even[HAND]
-    cdef real odd[HAND]
-    if count < HAND:
-        for u in range(count):
-            to[u] = pixels[2 * u]
-            to[step + u] = pixels[2 * u + 1]
-        return
-    for hand in range(ceil_div(count, HAND)):
-        u = smaller(hand * HAND, count - HAND)
-        for j in range(HAND):
-            even[j] = pixels[2 * (u + j)]
-            odd[j] = pixels[2 * (u + j) + 1]
-        for j in range(HAND):
-            to[u + j] = even[j]
-        for j in range(HAND):
-            to[step + u + j] = odd[j]
 
 
 cdef void pack_weights(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, const real* _) noexcept nogil:
