@@ -1,8 +1,9 @@
 """The convolution family: conv2d, its input gradient (also the transposed convolution), its weight gradient.
 
-The first two are sweeps (sweep.pyx); here is what each of them sweeps over. Where a kernel is 3x3 and moves by single
-pixels, Winograd's way (winograd.pyx) takes a quarter of the multiplications: it is tried first. Where the input
-gradient would sweep over many zeros, it is a product and a fold (fold.pyx).
+The first two are sweeps (sweep.pyx); here is what each of them sweeps over. A kernel of a single pixel needs none: it is
+a product of matrices (gemm.pyx). Where a kernel is 3x3 and moves by single pixels, Winograd's way (winograd.pyx) takes a
+quarter of the multiplications: it is tried first. Where the input gradient would sweep over many zeros, it is a product
+and a fold (fold.pyx).
 The weight gradient is in wgrad.pyx, that of few outputs in dots.pyx, Winograd's way to it in winograd_grad.pyx.
 """
 
@@ -11,7 +12,7 @@ cimport numpy as cnp
 from .arrays cimport PyArray_ZEROS, empty, first, larger, smaller, vector
 from .dots cimport correlate_dots, suits_dots
 from .fold cimport Fold, fold, suits_fold
-from .gemm cimport LARGEST
+from .gemm cimport LARGEST, Matrix, Plan, multiply
 from .micro cimport ceil_div
 from .scratch cimport give, take
 from .sweep cimport Phase, Sweep, Tap, sweep
@@ -123,6 +124,39 @@ cdef bint minimal(Options* p, Py_ssize_t images, cnp.ndarray source, cnp.ndarray
     return suits(&s, <const double*>NULL) and convolve(&s, <const double*>NULL)
 
 
+cdef bint pointwise(Options* p, Py_ssize_t images, cnp.ndarray source, cnp.ndarray weight__oc, void* bias,
+                    cnp.ndarray result, bint gradient) except -1:
+    """Try a product of matrices: result[n] = W source[n], or W' source[n]; (C, pixels) is an image. A kernel of 1x1."""
+    cdef Py_ssize_t plane = p.h * p.w, n
+    cdef Plan plan
+    if p.kh != 1 or p.kw != 1 or p.stride_h != 1 or p.stride_w != 1 or p.pad_h or p.pad_w or p.groups != 1:
+        return False
+    plan.rows, plan.depth, plan.columns = p.o, p.c, plane
+    cdef Py_ssize_t count = images
+    cdef Py_ssize_t* starts = <Py_ssize_t*>take(3 * count * sizeof(Py_ssize_t))
+    for n in range(count):
+        starts[n] = 0
+        starts[count + n] = n * (p.o if gradient else p.c) * plane
+        starts[2 * count + n] = n * (p.c if gradient else p.o) * plane
+    plan.a = Matrix(cnp.PyArray_DATA(weight__oc), starts, p.c, 1)
+    plan.b = Matrix(cnp.PyArray_DATA(source), starts + count, plane, 1)
+    plan.c = Matrix(cnp.PyArray_DATA(result), starts + 2 * count, plane, 1)
+    plan.bias, plan.bias_i, plan.bias_j = bias, 1, 0
+    if gradient:
+        plan.rows, plan.depth, plan.a.step_i, plan.a.step_j = p.c, p.o, 1, p.c
+    if plane == 1:               # all images are one matrix, with a column for each
+        count, plan.columns = 1, images
+        plan.b.step_j, plan.c.step_j = plan.depth, plan.rows
+    try:
+        if cnp.PyArray_TYPE(source) == cnp.NPY_FLOAT:
+            multiply(&plan, count, <const float*>NULL)
+        else:
+            multiply(&plan, count, <const double*>NULL)
+    finally:
+        give(starts)
+    return True
+
+
 cdef bint folded(const Options* p, Py_ssize_t images, cnp.ndarray grad__nohw, cnp.ndarray weight__ochw, cnp.ndarray dx__nchw
                  ) except -1:
     """Try the input gradient's way for small images without padding (fold.pyx). Returns whether it suits these sizes."""
@@ -179,6 +213,8 @@ def conv2d(x, weight, bias, stride, padding, dilation, Py_ssize_t groups):
         return y__nohw
     if p.c == 0:                 # sums of nothing
         y__nohw[...] = 0 if bias is None else bias__o.reshape(-1, 1, 1)
+        return y__nohw
+    if pointwise(&p, shape[0], x__nchw, weight__ochw, bias_data, y__nohw, False):
         return y__nohw
     if minimal(&p, shape[0], x__nchw, weight__ochw, bias_data, y__nohw, False):
         return y__nohw
@@ -243,6 +279,8 @@ def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, Py_ss
         return dx__nchw
     if p.o == 0:                 # sums of nothing
         dx__nchw[...] = 0
+        return dx__nchw
+    if pointwise(&p, shape[0], grad__nohw, weight__ochw, NULL, dx__nchw, True):
         return dx__nchw
     if minimal(&p, shape[0], grad__nohw, weight__ochw, NULL, dx__nchw, True):
         return dx__nchw

@@ -50,13 +50,14 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
     cdef const real* a = <const real*>p.a.data + p.a.start[n]
     cdef const real* b = <const real*>p.b.data + p.b.start[n]
     cdef const real* x
+    cdef const real* start
     cdef real* c = <real*>p.c.data + p.c.start[n]
     cdef real* to
     cdef real* sums
     cdef const Py_ssize_t* off
     cdef Py_ssize_t k, kc, depth, i, j, j_rest, group, panel, tile, rows, padded, columns, ld, width = p.width
     cdef Py_ssize_t first_tile = j0 // width, last_tile = ceil_div(j1, width)
-    cdef bint whole
+    cdef bint whole, accumulate
     for kc in range(ceil_div(p.depth, p.block) if p.depth else 1):
         k = kc * p.block
         depth = smaller(p.block, p.depth - k)
@@ -87,20 +88,24 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
                     whole = p.c.step_j == 1 and columns == width and padded == rows
                     sums = to if whole else c_tile
                     ld = p.c.step_i if whole else width
-                    if not whole and (k > 0 or p.bias != NULL):     # no numbers left from before: denormals are slow
+                    start = NULL
+                    if k == 0 and p.bias != NULL and p.bias_i == 1 and p.bias_j == 0 and padded == rows:
+                        start = <const real*>p.bias + i         # a number for each row: the sums begin with it
+                    accumulate = k > 0 or (p.bias != NULL and start == NULL)
+                    if not whole and accumulate:     # no numbers left from before: denormals are slow
                         for j_rest in range(padded * width):
                             c_tile[j_rest] = 0
                     if k > 0 and not whole:
                         copy(rows, columns, to, p.c.step_i, p.c.step_j, sums, ld, 1)
-                    elif k == 0 and p.bias != NULL:
+                    elif k == 0 and accumulate:
                         copy(rows, columns, <const real*>p.bias + i * p.bias_i + j * p.bias_j, p.bias_i, p.bias_j,
                              sums, ld, 1)
                     if p.a_in_place:
                         multiply_in_place(a + i * p.a.step_i + k * p.a.step_j, p.a.step_i if rows == padded else 0,
-                                          p.a.step_j, x, off, depth, padded, sums, ld, k > 0 or p.bias != NULL)
+                                          p.a.step_j, x, off, depth, padded, sums, ld, accumulate, start)
                     else:
-                        multiply_tile(panels + i * p.depth + k * padded, x, off, depth, padded, sums, ld,
-                                      k > 0 or p.bias != NULL, <const real*>NULL)
+                        multiply_tile(panels + i * p.depth + k * padded, x, off, depth, padded, sums, ld, accumulate,
+                                      start)
                     if not whole:
                         copy(rows, columns, sums, ld, 1, to, p.c.step_i, p.c.step_j)
 

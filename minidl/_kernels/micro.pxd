@@ -50,4 +50,5 @@ cdef inline Py_ssize_t padded_height(Py_ssize_t rows, Py_ssize_t height) noexcep
 cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_ssize_t depth, Py_ssize_t rows,
                         real* c, Py_ssize_t ld, bint accumulate, const real* start) noexcept nogil
 cdef void multiply_in_place(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
-                            Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld, bint accumulate) noexcept nogil
+                            Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld, bint accumulate,
+                            const real* start) noexcept nogil

@@ -111,6 +111,7 @@ cdef void multiply_tile(const real* a, const real* x, const Py_ssize_t* off, Py_
 
 
 cdef void multiply_in_place(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, const real* x, const Py_ssize_t* off,
-                            Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld, bint accumulate) noexcept nogil:
+                            Py_ssize_t depth, Py_ssize_t rows, real* c, Py_ssize_t ld, bint accumulate,
+                            const real* start) noexcept nogil:
     """The micro-kernel for rows of A where they lie: each in a stream of its own, good for a few tiles of columns."""
-    choose(a, step_i, step_k, False, x, off, depth, rows, c, ld, accumulate, <const real*>NULL)
+    choose(a, step_i, step_k, False, x, off, depth, rows, c, ld, accumulate, start)

@@ -235,7 +235,7 @@ cdef void multiply_points(const Winograd* s, const real* v, Py_ssize_t tiles, co
             padded = larger(rows, 2)             # a single row is computed twice: the micro-kernel for one is wider
             multiply_in_place(v + point * s.x.point_step + first * s.x.tile_step + channel,
                               s.x.tile_step if rows == padded else 0, 1, u + point * s.u_step, off, depth, padded,
-                              m + point * s.m_step + first * nr, nr, cut > 0)
+                              m + point * s.m_step + first * nr, nr, cut > 0, <const real*>NULL)
 
 
 cdef bint finish_rows(const Winograd* s, Py_ssize_t tile_row, Py_ssize_t count, Py_ssize_t panel, const real* m,

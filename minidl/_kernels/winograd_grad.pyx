@@ -59,7 +59,8 @@ cdef void multiply_part(const WinogradGrad* s, Py_ssize_t output, Py_ssize_t out
             padded = larger(rows, 2)             # a single row is computed twice: the micro-kernel for one is wider
             multiply_in_place(gradients + point * s.grad.point_step + output + first, 1 if rows == padded else 0,
                               s.grad.tile_step, v + point * s.x.point_step + channel, off, tiles, padded,
-                              sums + point * s.sum_step + first * tile_columns(v), tile_columns(v), accumulate)
+                              sums + point * s.sum_step + first * tile_columns(v), tile_columns(v), accumulate,
+                              <const real*>NULL)
 
 
 cdef bint finish_part(const WinogradGrad* s, Py_ssize_t output, Py_ssize_t outputs, Py_ssize_t channel, const real* sums

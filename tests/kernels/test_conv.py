@@ -105,6 +105,9 @@ LARGE = [
     ((2, 2, 1, 3000), (4, 2, 1, 200), 1, 0, 1, 1),
     ((3, 256, 14, 14), (200, 256, 3, 3), 1, 1, 1, 1),
     ((31, 20, 7, 9), (14, 10, 3, 4), 1, 0, 2, 2),
+    ((64, 120, 1, 1), (84, 120, 1, 1), 1, 0, 1, 1),
+    ((9, 37, 7, 7), (50, 37, 1, 1), 1, 0, 1, 1),
+    ((2, 600, 19, 30), (31, 600, 1, 1), 1, 0, 1, 1),
 ]
 
 
@@ -115,15 +118,16 @@ def test_large_ones_agree_with_pytorch_and_keep_their_bits(case, dtype, restore_
     x_shape, weight_shape, stride, padding, dilation, groups = case
     rng = np.random.default_rng(0)
     x, weight = rng.standard_normal(x_shape).astype(dtype), rng.standard_normal(weight_shape).astype(dtype)
-    x_t, weight_t = (torch.from_numpy(a.astype(np.float64)).requires_grad_() for a in (x, weight))
-    y_t = torch.nn.functional.conv2d(x_t, weight_t, None, stride, padding, dilation, groups)
+    bias = 10 * rng.standard_normal(weight_shape[0]).astype(dtype)
+    x_t, weight_t, bias_t = (torch.from_numpy(a.astype(np.float64)).requires_grad_() for a in (x, weight, bias))
+    y_t = torch.nn.functional.conv2d(x_t, weight_t, bias_t, stride, padding, dilation, groups)
     grad = rng.standard_normal(tuple(y_t.shape)).astype(dtype)
     y_t.backward(torch.from_numpy(grad.astype(np.float64)))
     options = (stride, stride), (padding, padding), (dilation, dilation), groups
     seen = set()
     for threads in (1, 2, 3):
         set_num_threads(threads)
-        y = kernels.conv.conv2d(x, weight, None, *options)
+        y = kernels.conv.conv2d(x, weight, bias, *options)
         dx = kernels.conv.conv2d_input_grad(grad, weight, x_shape[2:], *options)
         dw = kernels.conv.conv2d_weight_grad(grad, x, weight_shape[2:], *options)
         seen.add(y.tobytes() + dx.tobytes() + dw.tobytes())
