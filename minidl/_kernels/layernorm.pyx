@@ -9,7 +9,7 @@ from libc.math cimport sqrt
 
 from .arrays cimport empty, empty_like, first, larger, like, real, smaller, vector
 from .moments cimport BLOCK, Moments, data_or_null, join_row, optional
-from .reduce cimport LANES, fold_rows
+from .reduce cimport HALF, LANES, fold_rows
 from .scratch cimport give, take
 from .threads cimport threads_for
 
@@ -75,7 +75,7 @@ def layer_norm(x, weight, bias, double eps):
 
 cdef inline void row_sums(const real* g, const real* x, const real* weight, real mean, Py_ssize_t n, bint weighted,
                           real* sums_h, real* sums_hx) noexcept nogil:
-    """LANES sums of h = g weight, and as many of h (x - mean); `weighted` is a constant at each call."""
+    """HALF sums of h = g weight, and as many of h (x - mean); `weighted` is a constant at each call."""
     cdef real lane_h[LANES]
     cdef real lane_hx[LANES]
     cdef Py_ssize_t block, j
@@ -89,12 +89,13 @@ cdef inline void row_sums(const real* g, const real* x, const real* weight, real
         g += LANES
         x += LANES
         weight += LANES
-    for j in range(LANES):
-        sums_h[j] = lane_h[j]
-        sums_hx[j] = lane_hx[j]
+    for j in range(HALF):
+        sums_h[j] = lane_h[j] + lane_h[j + HALF]
+    for j in range(HALF):
+        sums_hx[j] = lane_hx[j] + lane_hx[j + HALF]
     for j in range(n % LANES):
-        sums_h[j] += g[j] * weight[j] if weighted else g[j]
-        sums_hx[j] += (g[j] * weight[j] if weighted else g[j]) * (x[j] - mean)
+        sums_h[j % HALF] += g[j] * weight[j] if weighted else g[j]
+        sums_hx[j % HALF] += (g[j] * weight[j] if weighted else g[j]) * (x[j] - mean)
 
 
 cdef inline void columns(const real* g, const real* x, const real* mean, const real* rstd, Py_ssize_t rows,
@@ -120,7 +121,7 @@ cdef void layer_grad_rows(const real* g, const real* x, const real* weight, cons
 
     With h = g weight and xhat = (x - mean) rstd: dx = rstd (h - mean(h) - xhat mean(h xhat)).
     """
-    cdef real lane[2 * ROWS * LANES]
+    cdef real lane[2 * ROWS * HALF]
     cdef real folded[2 * ROWS]
     cdef double[2 * ROWS] sums                               # sum h and sum h (x - mean) of each row
     cdef Py_ssize_t start, n, r, j, at
@@ -132,10 +133,10 @@ cdef void layer_grad_rows(const real* g, const real* x, const real* weight, cons
         for r in range(rows):
             at = r * d + start
             if weight != NULL:
-                row_sums(g + at, x + at, weight + start, mean[r], n, True, lane + 2 * r * LANES,
-                         lane + (2 * r + 1) * LANES)
+                row_sums(g + at, x + at, weight + start, mean[r], n, True, lane + 2 * r * HALF,
+                         lane + (2 * r + 1) * HALF)
             else:
-                row_sums(g + at, x + at, g + at, mean[r], n, False, lane + 2 * r * LANES, lane + (2 * r + 1) * LANES)
+                row_sums(g + at, x + at, g + at, mean[r], n, False, lane + 2 * r * HALF, lane + (2 * r + 1) * HALF)
         fold_rows(lane, folded, 2 * rows)
         for r in range(2 * rows):
             sums[r] += folded[r]

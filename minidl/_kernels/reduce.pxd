@@ -9,6 +9,7 @@ from .arrays cimport real
 
 cdef enum:
     LANES = 32
+    HALF = 16
 
 cdef enum Term:
     PLAIN                        # x
@@ -28,20 +29,17 @@ cdef inline real fold(real* lane) noexcept nogil:
 
 
 cdef inline void fold_rows(real* lane, real* sums, Py_ssize_t rows) noexcept nogil:
-    """`fold` of each of some rows of LANES sums, one step for all of them: so it becomes vector code, which GCC does
-    not make of the steps for one row (it takes those 28 additions apart)."""
+    """The sum of each of some rows of HALF sums, one step for all of them: so it becomes vector code, which GCC does
+    not make of the steps for one row (it takes those additions apart, as in `fold`)."""
     cdef Py_ssize_t r, j
     for r in range(rows):
-        for j in range(16):
-            lane[r * LANES + j] += lane[r * LANES + j + 16]
-    for r in range(rows):
         for j in range(8):
-            lane[r * LANES + j] += lane[r * LANES + j + 8]
+            lane[r * HALF + j] += lane[r * HALF + j + 8]
     for r in range(rows):
         for j in range(4):
-            lane[r * LANES + j] += lane[r * LANES + j + 4]
+            lane[r * HALF + j] += lane[r * HALF + j + 4]
     for r in range(rows):
-        sums[r] = (lane[r * LANES] + lane[r * LANES + 2]) + (lane[r * LANES + 1] + lane[r * LANES + 3])
+        sums[r] = (lane[r * HALF] + lane[r * HALF + 2]) + (lane[r * HALF + 1] + lane[r * HALF + 3])
 
 
 cdef inline real term_of(Term term, const real* a, const real* x, real center, Py_ssize_t j) noexcept nogil:
@@ -98,7 +96,7 @@ cdef inline real squares(const real* x, real center, Py_ssize_t n) noexcept nogi
 
 
 cdef inline void spread(Term term, const real* a, const real* x, real center, Py_ssize_t n, real* sums) noexcept nogil:
-    """LANES sums that `fold_rows` makes the sum of a term over a row."""
+    """HALF sums that `fold_rows` makes the sum of a term over a row."""
     cdef real lane[LANES]        # not `sums` itself: indexing by a variable, as the tail does, needs memory
     cdef Py_ssize_t block, j
     for j in range(LANES):
@@ -108,10 +106,13 @@ cdef inline void spread(Term term, const real* a, const real* x, real center, Py
             lane[j] += term_of(term, a, x, center, j)
         a += LANES
         x += LANES
-    for j in range(LANES):
-        sums[j] = lane[j]
-    for j in range(n % LANES):
+    for j in range(HALF):
+        sums[j] = lane[j] + lane[j + HALF]
+    n %= LANES
+    for j in range(n if n < HALF else HALF):
         sums[j] += term_of(term, a, x, center, j)
+    for j in range(n - HALF):
+        sums[j] += term_of(term, a, x, center, j + HALF)
 
 
 cdef inline real largest(const real* x, Py_ssize_t n) noexcept nogil:

@@ -15,7 +15,7 @@ from libc.math cimport isinf, log
 from minidl.errors import ShapeError
 
 from .arrays cimport empty, empty_like, first, indices, larger, like, real, smaller, vector
-from .reduce cimport LANES, PRODUCT, fold_rows, largest, spread, total
+from .reduce cimport HALF, PRODUCT, fold_rows, largest, spread, total
 from .threads cimport threads_for
 from .vecmath cimport exp_below
 
@@ -121,7 +121,7 @@ cdef void log_softmax_rows(const real* x, real* y, Py_ssize_t count, Py_ssize_t 
 
 cdef void softmax_grad_rows(const real* g, const real* y, real* dx, Py_ssize_t count, Py_ssize_t length) noexcept nogil:
     """dx = y (g - sum g y)"""
-    cdef real lane[ROWS * LANES]
+    cdef real lane[ROWS * HALF]
     cdef real s[ROWS]
     cdef Py_ssize_t rows, r, j
     while count > 0:
@@ -131,7 +131,7 @@ cdef void softmax_grad_rows(const real* g, const real* y, real* dx, Py_ssize_t c
                 s[r] = short_dot(g + r * length, y + r * length, length)
         else:
             for r in range(rows):
-                spread(PRODUCT, g + r * length, y + r * length, <real>0, length, lane + r * LANES)
+                spread(PRODUCT, g + r * length, y + r * length, <real>0, length, lane + r * HALF)
             fold_rows(lane, s, rows)
         for r in range(rows):
             for j in range(length):
