@@ -115,36 +115,32 @@ class Op:
         """Compute; record the node if a gradient can flow to one of the inputs."""
         if self.edges is not None:
             self._refuse_reuse()
-        for value in inputs:
-            if isinstance(value, Tensor):
-                break
-        else:  # plain arrays: nothing to record
-            try:
-                outputs = self.forward(*inputs)
-            except (ValueError, TypeError, MemoryError) as error:
-                self._explain(error, inputs)
-                raise
-            return outputs if type(outputs) is np.ndarray else self._arrays_of(outputs)
         # In line, with few calls and no comprehensions: this runs for every operation, and costs more than adding a few
         # numbers does.
-        arrays: list[Any] = []
-        edges: list[Edge] = []
-        recording = loose = False
+        tensors = recording = loose = False
         for value in inputs:
             if isinstance(value, Tensor):
-                arrays.append(value.data)
-                if value._requires_grad:
-                    recording = True
-                    edges.append(value.edge or value)
-                    continue
-            else:
-                arrays.append(value)
-                loose = loose or isinstance(value, np.ndarray)
-            edges.append(None)
-        now = mode.get()
-        recording = recording and now.recording
-        if loose and recording:
-            self._give_identities(inputs, arrays)
+                tensors = True
+                break
+        arrays: Any = inputs
+        if tensors:
+            arrays = []
+            edges: list[Edge] = []
+            for value in inputs:
+                if isinstance(value, Tensor):
+                    arrays.append(value.data)
+                    if value._requires_grad:
+                        recording = True
+                        edges.append(value.edge or value)
+                        continue
+                else:
+                    arrays.append(value)
+                    loose = loose or isinstance(value, np.ndarray)
+                edges.append(None)
+            now = mode.get()
+            recording = recording and now.recording
+            if loose and recording:
+                self._give_identities(inputs, arrays)
         count = len(arrays)
         try:
             if count == 2:  # spelled out: a call with a star takes 0.1 us more
@@ -158,6 +154,8 @@ class Op:
             raise
         if type(outputs) is not np.ndarray:
             outputs = self._arrays_of(outputs)
+        if not tensors:  # plain arrays: nothing to record
+            return outputs
         if now.anomaly:
             self._check_finite(arrays, outputs)
         if type(outputs) is tuple:
@@ -183,7 +181,7 @@ class Op:
             if count == 2:
                 self.needs = edges[0] is not None, edges[1] is not None
             else:
-                self.needs = tuple([edge is not None for edge in edges])
+                self.needs = (True,) if count == 1 else tuple([edge is not None for edge in edges])
             self.seq = next(clock)
             saved = self.saved
             if saved:
