@@ -39,6 +39,7 @@ cdef enum:
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
     PIXELS = 1024            # pixels summed before they go to the result
     PACKING = 5              # measured
+    TILES = 8                # of a run, that one panel of outputs goes over before the next
     LONG = 1024              # a sum this long is cut into blocks of KC
     SEGMENTS = 32            # most runs of neighbouring pixels in a tile
     MOST_PIECES = 32 + 4     # and pieces that they are copied in
@@ -175,18 +176,23 @@ cdef void store_segments(Sweep* s, const Segment* segments, Py_ssize_t count, Py
                     to[u * s.column_step] = source[u]
 
 
-cdef void sweep_run(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, Py_ssize_t pixels, const real* planes,
-                    real* to, Py_ssize_t ld) noexcept nogil:
-    """Sums of so many pixels that begin at `planes`, read in place, for the panel of outputs from o on."""
-    cdef Py_ssize_t tile, height = padded_height(smaller(s.panel, s.outputs - o), s.panel)
-    cdef const real* weights = <const real*>phase.panels + (group * (s.outputs + 1) + o) * phase.depth
-    for tile in range(ceil_div(pixels, s.tile)):
-        multiply_tile(weights, planes + tile * s.tile, phase.off, phase.depth, height, to + tile * s.tile, ld, False,
-                      <const real*>s.starts + group * s.outputs + o)
+cdef void sweep_run(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t first, Py_ssize_t outputs, Py_ssize_t pixels,
+                    const real* planes, real* to, Py_ssize_t ld) noexcept nogil:
+    """Sums of so many pixels that begin at `planes`, read in place, for so many outputs from `first` on."""
+    cdef Py_ssize_t tiles = ceil_div(pixels, s.tile), block, panel, tile, o, height
+    cdef const real* weights = <const real*>phase.panels + (group * (s.outputs + 1) + first) * phase.depth
+    cdef const real* start = <const real*>s.starts + group * s.outputs + first
+    for block in range(ceil_div(tiles, TILES)):
+        for panel in range(ceil_div(outputs, s.panel)):
+            o = panel * s.panel
+            height = padded_height(smaller(s.panel, outputs - o), s.panel)
+            for tile in range(block * TILES, smaller((block + 1) * TILES, tiles)):
+                multiply_tile(weights + o * phase.depth, planes + tile * s.tile, phase.off, phase.depth, height,
+                              to + o * ld + tile * s.tile, ld, False, start + o)
 
 
-cdef void sweep_direct(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, Py_ssize_t rows, const real* planes,
-                       real* sums, real* result) noexcept nogil:
+cdef void sweep_direct(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t rows, const real* planes, real* sums,
+                       real* result) noexcept nogil:
     """Rows of an image, summed where they belong: one by one, or as one run where they follow each other.
 
     Columns that are no output pixels fall on the next row, which comes after and puts that right. The last tile has no
@@ -196,29 +202,32 @@ cdef void sweep_direct(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, P
     if s.staged_width == length:
         length, rows = rows * length, 1
     for i in range(rows - 1):
-        sweep_run(s, phase, group, o, length, planes, result, s.plane)
+        sweep_run(s, phase, group, 0, s.outputs, length, planes, result, s.plane)
         planes += s.staged_width
         result += s.row_step
     whole = length // s.tile * s.tile
-    sweep_run(s, phase, group, o, whole, planes, result, s.plane)
+    sweep_run(s, phase, group, 0, s.outputs, whole, planes, result, s.plane)
     if whole < length:
-        sweep_run(s, phase, group, o, length - whole, planes + whole, sums, s.ld)
-        for i in range(smaller(s.panel, s.outputs - o)):
+        sweep_run(s, phase, group, 0, s.outputs, length - whole, planes + whole, sums, s.ld)
+        for i in range(s.outputs):
             copy_run(<const real*>sums + i * s.ld, length - whole, result + i * s.plane + whole)
 
 
 cdef void sweep_sums(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, Py_ssize_t rows, const real* planes,
                      real* sums, real* result) noexcept nogil:
-    """Rows of an image, summed first and then taken to the result, without the columns that are no output pixels."""
-    cdef Py_ssize_t part, first, count, i, r, u
+    """Rows of an image, summed first and then taken to the result, without the columns that are no output pixels.
+
+    One panel of outputs, from o on: its sums fit the L1 cache.
+    """
+    cdef Py_ssize_t outputs = smaller(s.panel, s.outputs - o), part, first, count, i, r, u
     cdef const real* source
     cdef real* to
     for part in range(ceil_div(rows, s.sum_rows)):
         first = part * s.sum_rows
         count = smaller(s.sum_rows, rows - first)
-        sweep_run(s, phase, group, o, (count - 1) * s.staged_width + phase.columns, planes + first * s.staged_width, sums,
-                  s.ld)
-        for i in range(smaller(s.panel, s.outputs - o)):
+        sweep_run(s, phase, group, o, outputs, (count - 1) * s.staged_width + phase.columns,
+                  planes + first * s.staged_width, sums, s.ld)
+        for i in range(outputs):
             for r in range(count):
                 source = sums + i * s.ld + r * s.staged_width
                 to = result + i * s.plane + (first + r) * s.row_step
@@ -258,12 +267,12 @@ cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, 
             continue
         for n in range(images):
             source = planes + n * s.staged_image
+            to = result + phase.start + n * s.groups * s.outputs * s.plane
+            if s.direct:
+                sweep_direct(s, phase, group, rows, source, sums, to)
+                continue
             for panel in range(ceil_div(s.outputs, s.panel)):
-                to = result + phase.start + (n * s.groups * s.outputs + panel * s.panel) * s.plane
-                if s.direct:
-                    sweep_direct(s, phase, group, panel * s.panel, rows, source, sums, to)
-                else:
-                    sweep_sums(s, phase, group, panel * s.panel, rows, source, sums, to)
+                sweep_sums(s, phase, group, panel * s.panel, rows, source, sums, to + panel * s.panel * s.plane)
 
 
 cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexcept:
@@ -328,7 +337,7 @@ cdef void sweep(Sweep* s, const real* model) except *:
     cut(s, threads, deepest, model)
     cdef Py_ssize_t size_planes = s.item_images * s.staged_image + WIDE * 32
     cdef Py_ssize_t size_packed = s.tile * KC + PIECE if s.packed else 0
-    cdef Py_ssize_t size_sums = ((s.outputs if s.packed else s.panel) + 1) * s.ld
+    cdef Py_ssize_t size_sums = ((s.outputs if s.packed or s.direct else s.panel) + 1) * s.ld
     cdef Py_ssize_t size_own = size_planes + size_packed + size_sums
     cdef Py_ssize_t size_starts = s.groups * s.outputs + 1       # a padded panel has a row more
     cdef Py_ssize_t size_weights = s.groups * (s.outputs + 1) * terms
