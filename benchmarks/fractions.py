@@ -19,7 +19,7 @@ from benchmarks.workers import Case, Work
 
 __all__ = ["CASES"]
 
-LONG_ENOUGH = 8e9
+LONG_ENOUGH = 4e9
 """Operations of a sample: against them the start of a thread is nothing."""
 
 

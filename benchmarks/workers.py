@@ -11,6 +11,7 @@ Processes start by spawn, not by fork: a forked child would inherit a thread poo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import multiprocessing
@@ -105,9 +106,15 @@ def fingerprint(arrays: Sequence[np.ndarray]) -> list[Fingerprint]:
     prints = []
     for array in arrays:
         flat = array.astype(np.float64).ravel()
-        direction = np.random.default_rng(0).standard_normal(flat.size)
-        prints.append(Fingerprint(flat.size, float(np.sqrt(flat @ flat)), float(flat @ direction)))
+        projection = float(flat @ _direction(flat.size.bit_length())[: flat.size])
+        prints.append(Fingerprint(flat.size, float(np.sqrt(flat @ flat)), projection))
     return prints
+
+
+@functools.cache
+def _direction(bits: int) -> np.ndarray:
+    """Noise for arrays of fewer than 2**bits numbers: drawing it takes longer than most kernels do."""
+    return np.random.default_rng(0).standard_normal(2**bits)
 
 
 ADJUSTABLE = ("minidl", "torch")
