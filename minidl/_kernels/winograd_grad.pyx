@@ -146,13 +146,12 @@ cdef bint correlate_tiles(WinogradGrad* s, const real* model) except -1:
         for block in range(blocks):
             start = block * rows
             count = smaller(rows, tile_rows_ - start)
-            for i in prange(groups, num_threads=threads, schedule="dynamic"):
-                if i < groups_x:
-                    transform_rows(&s.x, start, count, i * n, staged + threadid() * size_staged, v + i * n)
-                else:
-                    transform_rows(&s.grad, start, count, (i - groups_x) * n, staged + threadid() * size_staged,
-                                   gradients + (i - groups_x) * n)
-            for i in prange(parts, num_threads=threads, schedule="dynamic"):
+            # Shared out in fixed halves: so a thread finds in its cache what it wrote there.
+            for i in prange(groups_x, num_threads=threads, schedule="static"):
+                transform_rows(&s.x, start, count, i * n, staged + threadid() * size_staged, v + i * n)
+            for i in prange(groups - groups_x, num_threads=threads, schedule="static"):
+                transform_rows(&s.grad, start, count, i * n, staged + threadid() * size_staged, gradients + i * n)
+            for i in prange(parts, num_threads=threads, schedule="static"):
                 output, channel = i // columns * outputs, i % columns * nr
                 sums = all_sums + (i if blocks > 1 else threadid()) * size_sums
                 multiply_part(s, output, smaller(outputs, s.grad.channels - output), channel, <const real*>gradients,
