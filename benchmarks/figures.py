@@ -121,8 +121,9 @@ def draw_roofline(path: Path, rows: Sequence[Row], peaks: Peaks, where: str) -> 
     palette.save_figure(
         figure,
         path,
-        "A point touches the roof when nothing is wasted. Points above the solid line work on data that is still in a "
-        f"cache; those far below a roof are small problems, or kernels with room to grow. {where}.",
+        "A point touches the roof when nothing is wasted. Points above the solid slope work on data that is still in a "
+        "cache; convolutions above the flat roof take Winograd's way, which saves multiplications; points far below a "
+        f"roof are small problems, or kernels with room to grow. {where}.",
     )
 
 

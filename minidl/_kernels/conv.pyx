@@ -50,7 +50,7 @@ cdef Options check(str where, const cnp.npy_intp* image__chw, const cnp.npy_intp
                    Py_ssize_t groups) except *:
     """The sizes of a convolution, or an error that explains what does not fit."""
     cdef Options s
-    if not 1 <= groups <= MOST or kernel__ochw[0] % groups or image__chw[0] != kernel__ochw[1] * groups:
+    if not 1 <= groups <= MOST or kernel__ochw[0] % groups or image__chw[0] != <double>kernel__ochw[1] * groups:
         raise ShapeError(where, expected=f"groups that divide {kernel__ochw[0]} outputs, and groups * {kernel__ochw[1]}"
                          " input channels", actual=f"groups={groups} and {image__chw[0]} channels",
                          hint="weight is (out_channels, in_channels / groups, KH, KW)")
@@ -269,7 +269,9 @@ def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, Py_ss
     """(N, O, OH, OW), (O, C/groups, KH, KW) -> (N, C, H, W) with (H, W) = input_size."""
     cdef cnp.ndarray grad__nohw = first(grad, 4, "conv2d_input_grad")
     cdef cnp.ndarray weight__ochw = second(weight, grad__nohw, "conv2d_input_grad")
-    cdef cnp.npy_intp[3] image = [cnp.PyArray_DIM(weight__ochw, 1) * smaller(groups, MOST), input_size[0], input_size[1]]
+    cdef Py_ssize_t channels = cnp.PyArray_DIM(weight__ochw, 1)
+    cdef cnp.npy_intp[3] image = [channels * groups if 1 <= groups <= MOST and channels <= MOST else 0, input_size[0],
+                                  input_size[1]]
     cdef Options p = check("conv2d_input_grad", image, cnp.PyArray_DIMS(weight__ochw), stride, padding, dilation, groups)
     if cnp.PyArray_DIM(grad__nohw, 1) != p.o * p.groups or cnp.PyArray_DIM(grad__nohw, 2) != p.oh \
             or cnp.PyArray_DIM(grad__nohw, 3) != p.ow:
