@@ -9,7 +9,7 @@ The weight gradient is in wgrad.pyx, that of few outputs in dots.pyx, Winograd's
 
 cimport numpy as cnp
 
-from .arrays cimport PyArray_ZEROS, empty, first, larger, smaller, vector
+from .arrays cimport PyArray_ZEROS, empty, first, larger, vector
 from .dots cimport correlate_dots, suits_dots
 from .fold cimport Fold, fold, suits_fold
 from .gemm cimport LARGEST, Matrix, Plan, multiply

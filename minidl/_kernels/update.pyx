@@ -14,7 +14,7 @@ from libc.stdlib cimport free, malloc, realloc
 
 from minidl.errors import ShapeError
 
-from .arrays cimport PyArray_CheckExact, is_real, larger, ready, real, smaller
+from .arrays cimport PyArray_CheckExact, PyArray_ISCARRAY_RO, is_real, larger, ready, real, smaller
 from .threads cimport threads_for
 
 cnp.import_array()
@@ -23,10 +23,6 @@ cdef enum:
     PIECE = 8192                 # elements of one piece
     ARRAYS = 5                   # at most so many arrays belong to one parameter
     LANES = 16                   # running sums side by side
-
-cdef extern from "numpy/arrayobject.h":
-    bint PyArray_SAMESHAPE(cnp.ndarray a, cnp.ndarray b)
-    bint PyArray_ISCARRAY_RO(cnp.ndarray a)
 
 
 # ---------------------------------------------------------------- the table
@@ -69,7 +65,7 @@ cdef int add(Table* table, Piece* whole, Py_ssize_t width) except -1:
 cdef inline bint is_plain(object x, cnp.ndarray model, bint written):
     """Whether a raw pointer will do: type and shape of `model`, C-contiguous, aligned, native (and writable)."""
     return (PyArray_CheckExact(x) and cnp.PyArray_TYPE(<cnp.ndarray>x) == cnp.PyArray_TYPE(model)
-            and PyArray_SAMESHAPE(<cnp.ndarray>x, model) and PyArray_ISCARRAY_RO(<cnp.ndarray>x)
+            and cnp.PyArray_SAMESHAPE(<cnp.ndarray>x, model) and PyArray_ISCARRAY_RO(<cnp.ndarray>x)
             and (not written or cnp.PyArray_ISWRITEABLE(<cnp.ndarray>x)))
 
 

@@ -108,7 +108,7 @@ def available_backends() -> tuple[str, ...]:
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Compute on another CPU backend inside the block (in this thread).
+    """Compute on another CPU backend inside the block (in this thread or asyncio task).
 
     Parameters
     ----------
