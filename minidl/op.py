@@ -235,6 +235,8 @@ class Op:
 
     def _arrays_of(self, outputs: Any) -> Any:
         """The outputs, with 0-d arrays in place of the scalars that NumPy makes of them."""
+        if type(outputs) is np.ndarray:
+            return outputs
         if isinstance(outputs, np.generic):
             array = np.asarray(outputs)
             for value in self.saved:

@@ -14,6 +14,7 @@ from .dots cimport correlate_dots, suits_dots
 from .fold cimport Fold, fold, suits_fold
 from .gemm cimport LARGEST, Matrix, Plan, multiply
 from .micro cimport ceil_div
+from .reduction cimport sum_kept
 from .scratch cimport give, take
 from .sweep cimport Phase, Sweep, Tap, sweep
 from .wgrad cimport Correlation, correlate
@@ -352,7 +353,16 @@ def conv2d_input_grad(grad, weight, input_size, stride, padding, dilation, Py_ss
 
 def conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, Py_ssize_t groups):
     """(N, O, OH, OW), (N, C, H, W) -> (O, C/groups, KH, KW) with (KH, KW) = kernel_size."""
-    cdef cnp.ndarray grad__nohw = first(grad, 4, "conv2d_weight_grad")
+    return weight_grad(first(grad, 4, "conv2d_weight_grad"), x, kernel_size, stride, padding, dilation, groups)
+
+
+def conv2d_parameter_grads(grad, x, kernel_size, stride, padding, dilation, Py_ssize_t groups):
+    """(N, O, OH, OW), (N, C, H, W) -> (O, C/groups, KH, KW) and (O,)."""
+    cdef cnp.ndarray grad__nohw = first(grad, 4, "conv2d_parameter_grads")
+    return weight_grad(grad__nohw, x, kernel_size, stride, padding, dilation, groups), sum_kept(grad__nohw, 1, 2)
+
+
+cdef cnp.ndarray weight_grad(cnp.ndarray grad__nohw, x, kernel_size, stride, padding, dilation, Py_ssize_t groups):
     cdef cnp.ndarray x__nchw = second(x, grad__nohw, "conv2d_weight_grad")
     cdef cnp.npy_intp[4] kernel = [cnp.PyArray_DIM(grad__nohw, 1), cnp.PyArray_DIM(x__nchw, 1) // larger(groups, 1),
                                    kernel_size[0], kernel_size[1]]
@@ -360,7 +370,7 @@ def conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, Py_ssize
     if cnp.PyArray_DIM(grad__nohw, 0) != cnp.PyArray_DIM(x__nchw, 0) or cnp.PyArray_DIM(grad__nohw, 2) != p.oh \
             or cnp.PyArray_DIM(grad__nohw, 3) != p.ow:
         raise ShapeError("conv2d_weight_grad", expected=f"a gradient ({len(x)}, {p.o * p.groups}, {p.oh}, {p.ow})",
-                         actual=str(grad.shape), hint="it has the shape of conv2d's result")
+                         actual=str((<object>grad__nohw).shape), hint="it has the shape of conv2d's result")
     cdef cnp.npy_intp shape[4]
     shape[0], shape[1], shape[2], shape[3] = p.o * p.groups, p.c, p.kh, p.kw
     cdef cnp.ndarray dw__ochw = PyArray_ZEROS(4, shape, cnp.PyArray_TYPE(grad__nohw), 0)

@@ -24,6 +24,7 @@ from .micro cimport (
     TILE, WIDE, ceil_div, multiply_in_place, multiply_tile, padded_height, panel_height, tile_columns,
 )
 from .packing cimport copy, pack
+from .reduction cimport sum_kept
 from .scratch cimport give, take
 from .thin cimport many_rows, multiply_thin
 from .threads cimport threads_for
@@ -271,30 +272,47 @@ def matmul(a, b):
     return c__mn
 
 
+cdef cnp.ndarray product(cnp.ndarray a__mk, cnp.ndarray b__kn, bint turn_a, bint turn_b, void* bias__n):
+    """a @ b of two matrices, either taken transposed; plus a bias for each column."""
+    cdef int am = 1 if turn_a else 0, bk = 1 if turn_b else 0
+    cdef cnp.npy_intp shape[2]
+    cdef Py_ssize_t zero = 0
+    cdef Plan plan
+    plan.rows = shape[0] = cnp.PyArray_DIM(a__mk, am)
+    plan.columns = shape[1] = cnp.PyArray_DIM(b__kn, 1 - bk)
+    plan.depth = cnp.PyArray_DIM(a__mk, 1 - am)
+    cdef cnp.ndarray c__mn = empty(2, shape, cnp.PyArray_TYPE(a__mk))
+    plan.a = Matrix(cnp.PyArray_DATA(a__mk), &zero, step(a__mk, am), step(a__mk, 1 - am))
+    plan.b = Matrix(cnp.PyArray_DATA(b__kn), &zero, step(b__kn, bk), step(b__kn, 1 - bk))
+    plan.c = Matrix(cnp.PyArray_DATA(c__mn), &zero, plan.columns, 1)
+    plan.bias, plan.bias_i, plan.bias_j = bias__n, 0, 1
+    if cnp.PyArray_TYPE(a__mk) == cnp.NPY_FLOAT:
+        multiply(&plan, 1, <const float*>NULL)
+    else:
+        multiply(&plan, 1, <const double*>NULL)
+    return c__mn
+
+
 def linear(x, weight, bias):
     """y[m, o] = sum over k of x[m, k] * weight[o, k], plus bias[o]: (M, K), (O, K), (O,) or None -> (M, O)."""
     check_alike(x, weight, "linear")
-    cdef cnp.ndarray x__mk = steady(x), weight__ok = steady(weight), bias__o = None, y__mo
+    cdef cnp.ndarray x__mk = steady(x), weight__ok = steady(weight), bias__o = None
     if cnp.PyArray_NDIM(x__mk) != 2 or cnp.PyArray_NDIM(weight__ok) != 2 \
             or cnp.PyArray_DIM(x__mk, 1) != cnp.PyArray_DIM(weight__ok, 1):
         raise ShapeError("linear", expected="x (M, K) and weight (O, K) with the same K",
                          actual=f"{x.shape} and {weight.shape}", hint="flatten x, or check in_features")
-    if bias is not None:
-        bias__o = vector(bias, weight__ok, cnp.PyArray_DIM(weight__ok, 0), "linear")
-    cdef cnp.npy_intp shape[2]
-    cdef Py_ssize_t zero = 0
-    cdef Plan plan
-    plan.rows = shape[0] = cnp.PyArray_DIM(x__mk, 0)
-    plan.columns = shape[1] = cnp.PyArray_DIM(weight__ok, 0)
-    plan.depth = cnp.PyArray_DIM(x__mk, 1)
-    y__mo = empty(2, shape, cnp.PyArray_TYPE(x__mk))
-    plan.a = Matrix(cnp.PyArray_DATA(x__mk), &zero, step(x__mk, 0), step(x__mk, 1))
-    plan.b = Matrix(cnp.PyArray_DATA(weight__ok), &zero, step(weight__ok, 1), step(weight__ok, 0))
-    plan.c = Matrix(cnp.PyArray_DATA(y__mo), &zero, plan.columns, 1)
-    plan.bias = NULL if bias is None else cnp.PyArray_DATA(bias__o)
-    plan.bias_i, plan.bias_j = 0, 1
-    if cnp.PyArray_TYPE(x__mk) == cnp.NPY_FLOAT:
-        multiply(&plan, 1, <const float*>NULL)
-    else:
-        multiply(&plan, 1, <const double*>NULL)
-    return y__mo
+    if bias is None:
+        return product(x__mk, weight__ok, False, True, NULL)
+    bias__o = vector(bias, weight__ok, cnp.PyArray_DIM(weight__ok, 0), "linear")
+    return product(x__mk, weight__ok, False, True, cnp.PyArray_DATA(bias__o))
+
+
+def linear_parameter_grads(grad, x):
+    """dw[o, k] = sum over m of grad[m, o] * x[m, k] and db[o] = sum over m of grad[m, o]: (M, O), (M, K)."""
+    check_alike(grad, x, "linear_parameter_grads")
+    cdef cnp.ndarray grad__mo = ready(grad, cnp.PyArray_TYPE(<cnp.ndarray>grad)), x__mk = steady(x)
+    if cnp.PyArray_NDIM(grad__mo) != 2 or cnp.PyArray_NDIM(x__mk) != 2 \
+            or cnp.PyArray_DIM(grad__mo, 0) != cnp.PyArray_DIM(x__mk, 0):
+        raise ShapeError("linear_parameter_grads", expected="grad (M, O) and x (M, K) with the same M",
+                         actual=f"{grad.shape} and {x.shape}", hint="a row of each belongs to the same example")
+    return product(grad__mo, x__mk, True, False, NULL), sum_kept(grad__mo, 1, 2)

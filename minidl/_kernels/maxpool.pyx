@@ -3,6 +3,8 @@
 Windows are described by two tables, see windows.pxd. Two kinds that lie at equal distances have kernels of their own,
 which work on many windows at once: 2x2 windows side by side, and all others.
 
+The place of a pixel is its index h*W + w in 32 bits, half of what a wider one would cost to keep until the gradient.
+
 Shapes: p planes (samples times channels), h, w their size, oh, ow the size of the output. Threads share out planes.
 """
 
@@ -14,7 +16,7 @@ from libc.string cimport memset
 
 from minidl.errors import ShapeError
 
-from .arrays cimport empty, first, indices, larger, real, smaller
+from .arrays cimport empty, first, indices, larger, ready, real, smaller
 from .threads cimport threads_for
 from .windows cimport Axis, Slide, adaptive_axis, reach, sliding_axis
 
@@ -25,9 +27,14 @@ cdef enum:
     CHUNK = 16                   # pixels copied at a time
     COST = 600                   # nanoseconds for a thousand input pixels
     SCATTER_COST = 700
+    MOST_PIXELS = 0x7fffffff     # of an image: an index has 32 bits
+
+ctypedef fused place:
+    int32_t
+    int64_t
 
 
-cdef void max_plane(const real* x__hw, Py_ssize_t w, Axis rows, Axis columns, real* y, int64_t* index) noexcept nogil:
+cdef void max_plane(const real* x__hw, Py_ssize_t w, Axis rows, Axis columns, real* y, int32_t* index) noexcept nogil:
     """Window by window, for windows of any kind."""
     cdef Py_ssize_t oh, ow, i, j, at, best_at, out = 0
     cdef real best, v
@@ -44,7 +51,7 @@ cdef void max_plane(const real* x__hw, Py_ssize_t w, Axis rows, Axis columns, re
                         best_at = at
                     at += columns.step
             y[out] = best
-            index[out] = best_at
+            index[out] = <int32_t>best_at
             out += 1
 
 
@@ -60,9 +67,8 @@ cdef inline void offer(const real* x, Py_ssize_t stride, int32_t at, Py_ssize_t 
 
 
 cdef void max_plane_by_rows(const real* x__hw, Py_ssize_t w, Axis rows, Axis columns, Slide slide, real* y,
-                            int64_t* index) noexcept nogil:
+                            int32_t* index) noexcept nogil:
     """Windows at equal distances: each pixel of the window is offered to a whole strip of windows at once."""
-    cdef int32_t best_at[STRIP]
     cdef Py_ssize_t oh, i, j, begin, n, first_, last, at, row
     for oh in range(rows.size):
         begin = 0
@@ -70,7 +76,7 @@ cdef void max_plane_by_rows(const real* x__hw, Py_ssize_t w, Axis rows, Axis col
             n = smaller(STRIP, columns.size - begin)
             for j in range(n):
                 y[j] = <real>-1e999
-                best_at[j] = <int32_t>(rows.start[oh] * w + columns.start[begin + j])
+                index[j] = <int32_t>(rows.start[oh] * w + columns.start[begin + j])
             for i in range(rows.count[oh]):
                 row = (rows.start[oh] + i * rows.step) * w
                 for j in range(slide.kernel):
@@ -80,14 +86,12 @@ cdef void max_plane_by_rows(const real* x__hw, Py_ssize_t w, Axis rows, Axis col
                     if first_ >= last:
                         continue
                     if slide.stride == 1:
-                        offer(x__hw + at, 1, <int32_t>at, last - first_, y + first_ - begin, best_at + first_ - begin)
+                        offer(x__hw + at, 1, <int32_t>at, last - first_, y + first_ - begin, index + first_ - begin)
                     elif slide.stride == 2:
-                        offer(x__hw + at, 2, <int32_t>at, last - first_, y + first_ - begin, best_at + first_ - begin)
+                        offer(x__hw + at, 2, <int32_t>at, last - first_, y + first_ - begin, index + first_ - begin)
                     else:
                         offer(x__hw + at, slide.stride, <int32_t>at, last - first_, y + first_ - begin,
-                              best_at + first_ - begin)
-            for j in range(n):
-                index[j] = best_at[j]
+                              index + first_ - begin)
             y += n
             index += n
             begin += STRIP
@@ -106,15 +110,15 @@ cdef inline void line_up(const real* row, Py_ssize_t n, bint whole, real* strip)
 
 
 cdef void max_plane_2x2(const real* x__hw, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t room,
-                        const int32_t* corner, real* y, int64_t* index) noexcept nogil:
+                        const int32_t* corner, real* y, int32_t* index) noexcept nogil:
     """2x2 windows side by side, the commonest pooling: a long loop of selections without a branch.
 
     Rows are often too short for vectors, so the upper rows of several windows are lined up in one strip, the lower rows
-    in another; several small planes, one above the other, are one plane. `corner` is the index of each window's first pixel; `room` is how many pixels the array holds from x on.
+    in another; several small planes, one above the other, are one plane.
+    `corner` is the index of each window's first pixel; `room` is how many pixels the array holds from x on.
     """
     cdef real top[2 * STRIP + CHUNK]
     cdef real bottom[2 * STRIP + CHUNK]
-    cdef int32_t offset[STRIP]
     cdef int32_t at, below = <int32_t>w
     cdef Py_ssize_t together = larger(1, STRIP // ow), i, j, n, begin, count, start
     cdef bint whole
@@ -143,9 +147,7 @@ cdef void max_plane_2x2(const real* x__hw, Py_ssize_t w, Py_ssize_t oh, Py_ssize
                 at = below + 1 if (v > best) | (v != v) else at
                 best = v if (v > best) | (v != v) else best
                 y[j] = best
-                offset[j] = at
-            for j in range(n):
-                index[j] = corner[j] + offset[j]
+                index[j] = corner[j] + at
             y += n
             index += n
             corner += n
@@ -159,7 +161,7 @@ cdef inline Py_ssize_t stacked(Py_ssize_t h, Axis rows, Axis columns) noexcept n
 
 
 cdef void max_all(const real* x__phw, Py_ssize_t p, Py_ssize_t h, Py_ssize_t w, Axis rows, Axis columns,
-                  Slide slide, const int32_t* corner, real* y, int64_t* index, int threads) noexcept nogil:
+                  Slide slide, const int32_t* corner, real* y, int32_t* index, int threads) noexcept nogil:
     cdef Py_ssize_t k, out = rows.size * columns.size, stack = stacked(h, rows, columns)
     if corner != NULL:
         for k in prange(0, p, stack, num_threads=threads, schedule="static"):
@@ -175,11 +177,11 @@ cdef void max_all(const real* x__phw, Py_ssize_t p, Py_ssize_t h, Py_ssize_t w, 
 
 cdef tuple max_windows(cnp.ndarray x, Axis rows, Axis columns, Slide slide, const int32_t* corner):
     cdef cnp.npy_intp[4] shape = [cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), rows.size, columns.size]
-    cdef cnp.ndarray y = empty(4, shape, cnp.PyArray_TYPE(x)), index = empty(4, shape, cnp.NPY_INT64)
+    cdef cnp.ndarray y = empty(4, shape, cnp.PyArray_TYPE(x)), index = empty(4, shape, cnp.NPY_INT32)
     cdef Py_ssize_t p = shape[0] * shape[1], h = cnp.PyArray_DIM(x, 2), w = cnp.PyArray_DIM(x, 3)
     cdef void* xp = cnp.PyArray_DATA(x)
     cdef void* yp = cnp.PyArray_DATA(y)
-    cdef int64_t* indexp = <int64_t*>cnp.PyArray_DATA(index)
+    cdef int32_t* indexp = <int32_t*>cnp.PyArray_DATA(index)
     cdef int threads = threads_for(p * h * w * COST // 1000)
     with nogil:
         if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
@@ -202,9 +204,11 @@ cdef int32_t* corners(Py_ssize_t h, Py_ssize_t w, Axis rows, Axis columns) excep
 
 
 def max_pool2d(x, size, kernel_size, stride, padding, dilation):
-    """`size` is the output size (OH, OW); returns the values and their flat indices."""
+    """`size` is the output size (OH, OW); returns the values and their flat indices, or None for too many pixels."""
     cdef cnp.ndarray x_ = first(x, 4, "max_pool2d")
     cdef Py_ssize_t h = cnp.PyArray_DIM(x_, 2), w = cnp.PyArray_DIM(x_, 3)
+    if h * w > MOST_PIXELS:
+        return None
     cdef Axis rows, columns
     cdef int32_t* corner = NULL
     cdef Slide slide = Slide(kernel_size[1], stride[1], padding[1], dilation[1])
@@ -212,10 +216,10 @@ def max_pool2d(x, size, kernel_size, stride, padding, dilation):
     try:
         sliding_axis(&rows, h, size[0], kernel_size[0], stride[0], padding[0], dilation[0], False, "max_pool2d")
         sliding_axis(&columns, w, size[1], kernel_size[1], stride[1], padding[1], dilation[1], False, "max_pool2d")
-        if columns.size < 4 or h * w >= 2 ** 31 or kernel_size[1] > w:
-            slide.kernel = 0      # too few side by side, too many for 32 bits, or windows that are mostly padding
+        if columns.size < 4 or kernel_size[1] > w:
+            slide.kernel = 0      # too few side by side, or windows that are mostly padding
         if (kernel_size == (2, 2) and stride == (2, 2) and padding == (0, 0) and dilation == (1, 1)
-                and 2 * size[0] <= h and 2 * size[1] <= w and h * w < 2 ** 31):
+                and 2 * size[0] <= h and 2 * size[1] <= w):
             corner = corners(h, w, rows, columns)
         return max_windows(x_, rows, columns, slide, corner)
     finally:
@@ -226,6 +230,8 @@ def max_pool2d(x, size, kernel_size, stride, padding, dilation):
 
 def adaptive_max_pool2d(x, size):
     cdef cnp.ndarray x_ = first(x, 4, "adaptive_max_pool2d")
+    if cnp.PyArray_DIM(x_, 2) * cnp.PyArray_DIM(x_, 3) > MOST_PIXELS:
+        return None
     cdef Axis rows, columns
     rows.start = columns.start = NULL
     try:
@@ -239,7 +245,7 @@ def adaptive_max_pool2d(x, size):
 
 # ---------------------------------------------------------------- scattering to the indices, taking from them
 
-cdef bint scatter_plane(const real* g, const int64_t* index, real* dx__hw, Py_ssize_t hw, Py_ssize_t n) noexcept nogil:
+cdef bint scatter_plane(const real* g, const place* index, real* dx__hw, Py_ssize_t hw, Py_ssize_t n) noexcept nogil:
     """Whether every index was inside; those outside are skipped."""
     cdef Py_ssize_t i
     cdef bint good = True
@@ -252,7 +258,7 @@ cdef bint scatter_plane(const real* g, const int64_t* index, real* dx__hw, Py_ss
     return good
 
 
-cdef bint take_plane(const real* x__hw, const int64_t* index, real* y, Py_ssize_t hw, Py_ssize_t n) noexcept nogil:
+cdef bint take_plane(const real* x__hw, const place* index, real* y, Py_ssize_t hw, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef bint good = True
     for i in range(n):
@@ -263,7 +269,7 @@ cdef bint take_plane(const real* x__hw, const int64_t* index, real* y, Py_ssize_
     return good
 
 
-cdef Py_ssize_t scatter_all(const real* g, const int64_t* index, real* dx, Py_ssize_t p, Py_ssize_t hw, Py_ssize_t n,
+cdef Py_ssize_t scatter_all(const real* g, const place* index, real* dx, Py_ssize_t p, Py_ssize_t hw, Py_ssize_t n,
                             int threads) noexcept nogil:
     cdef Py_ssize_t k, bad = 0
     for k in prange(p, num_threads=threads, schedule="static"):
@@ -271,7 +277,7 @@ cdef Py_ssize_t scatter_all(const real* g, const int64_t* index, real* dx, Py_ss
     return bad
 
 
-cdef Py_ssize_t take_all(const real* x, const int64_t* index, real* y, Py_ssize_t p, Py_ssize_t hw, Py_ssize_t n,
+cdef Py_ssize_t take_all(const real* x, const place* index, real* y, Py_ssize_t p, Py_ssize_t hw, Py_ssize_t n,
                          int threads) noexcept nogil:
     cdef Py_ssize_t k, bad = 0
     for k in prange(p, num_threads=threads, schedule="static"):
@@ -289,8 +295,14 @@ cdef int same_planes(cnp.ndarray a, cnp.ndarray b, bint whole, str where) except
     return 0
 
 
+cdef cnp.ndarray places(object index, str where):
+    """Indices as int32 where they are that already, else as int64."""
+    cdef bint short = cnp.PyArray_Check(index) and cnp.PyArray_TYPE(<cnp.ndarray>index) == cnp.NPY_INT32
+    return ready(index, cnp.NPY_INT32) if short else indices(index, where)
+
+
 def max_pool2d_grad(grad, index, input_size):
-    cdef cnp.ndarray g = first(grad, 4, "max_pool2d_grad"), index_ = indices(index, "max_pool2d_grad")
+    cdef cnp.ndarray g = first(grad, 4, "max_pool2d_grad"), index_ = places(index, "max_pool2d_grad")
     same_planes(g, index_, True, "max_pool2d_grad")
     cdef cnp.npy_intp[4] shape = [cnp.PyArray_DIM(g, 0), cnp.PyArray_DIM(g, 1), input_size[0], input_size[1]]
     cdef cnp.ndarray dx = empty(4, shape, cnp.PyArray_TYPE(g))
@@ -298,20 +310,26 @@ def max_pool2d_grad(grad, index, input_size):
     cdef Py_ssize_t n = cnp.PyArray_DIM(g, 2) * cnp.PyArray_DIM(g, 3)
     cdef void* gp = cnp.PyArray_DATA(g)
     cdef void* dxp = cnp.PyArray_DATA(dx)
-    cdef int64_t* indexp = <int64_t*>cnp.PyArray_DATA(index_)
+    cdef void* indexp = cnp.PyArray_DATA(index_)
+    cdef bint short = cnp.PyArray_TYPE(index_) == cnp.NPY_INT32
     cdef int threads = threads_for(p * (n + hw // 4) * SCATTER_COST // 1000)
     with nogil:
         if cnp.PyArray_TYPE(g) == cnp.NPY_FLOAT:
-            bad = scatter_all(<float*>gp, indexp, <float*>dxp, p, hw, n, threads)
+            if short:
+                bad = scatter_all(<float*>gp, <int32_t*>indexp, <float*>dxp, p, hw, n, threads)
+            else:
+                bad = scatter_all(<float*>gp, <int64_t*>indexp, <float*>dxp, p, hw, n, threads)
+        elif short:
+            bad = scatter_all(<double*>gp, <int32_t*>indexp, <double*>dxp, p, hw, n, threads)
         else:
-            bad = scatter_all(<double*>gp, indexp, <double*>dxp, p, hw, n, threads)
+            bad = scatter_all(<double*>gp, <int64_t*>indexp, <double*>dxp, p, hw, n, threads)
     if bad:
         raise IndexError(f"max_pool2d_grad: an index lies outside the image of {shape[2]} by {shape[3]} pixels")
     return dx
 
 
 def max_pool2d_take(x, index):
-    cdef cnp.ndarray x_ = first(x, 4, "max_pool2d_take"), index_ = indices(index, "max_pool2d_take")
+    cdef cnp.ndarray x_ = first(x, 4, "max_pool2d_take"), index_ = places(index, "max_pool2d_take")
     same_planes(x_, index_, False, "max_pool2d_take")
     cdef cnp.ndarray y = empty(4, cnp.PyArray_DIMS(index_), cnp.PyArray_TYPE(x_))
     cdef Py_ssize_t p = cnp.PyArray_DIM(x_, 0) * cnp.PyArray_DIM(x_, 1), bad
@@ -319,13 +337,19 @@ def max_pool2d_take(x, index):
     cdef Py_ssize_t n = cnp.PyArray_DIM(index_, 2) * cnp.PyArray_DIM(index_, 3)
     cdef void* xp = cnp.PyArray_DATA(x_)
     cdef void* yp = cnp.PyArray_DATA(y)
-    cdef int64_t* indexp = <int64_t*>cnp.PyArray_DATA(index_)
+    cdef void* indexp = cnp.PyArray_DATA(index_)
+    cdef bint short = cnp.PyArray_TYPE(index_) == cnp.NPY_INT32
     cdef int threads = threads_for(p * n * SCATTER_COST // 1000)
     with nogil:
         if cnp.PyArray_TYPE(x_) == cnp.NPY_FLOAT:
-            bad = take_all(<float*>xp, indexp, <float*>yp, p, hw, n, threads)
+            if short:
+                bad = take_all(<float*>xp, <int32_t*>indexp, <float*>yp, p, hw, n, threads)
+            else:
+                bad = take_all(<float*>xp, <int64_t*>indexp, <float*>yp, p, hw, n, threads)
+        elif short:
+            bad = take_all(<double*>xp, <int32_t*>indexp, <double*>yp, p, hw, n, threads)
         else:
-            bad = take_all(<double*>xp, indexp, <double*>yp, p, hw, n, threads)
+            bad = take_all(<double*>xp, <int64_t*>indexp, <double*>yp, p, hw, n, threads)
     if bad:
         raise IndexError("max_pool2d_take: an index lies outside the image")
     return y

@@ -133,21 +133,25 @@ def sum_around(x, int first, int last):
     """
     if not is_real(x) or not PyArray_ISCARRAY_RO(<cnp.ndarray>x):
         return None
-    cdef cnp.ndarray x_ = x
-    cdef int ndim = cnp.PyArray_NDIM(x_), i
-    if not 0 <= first <= last <= ndim:
-        raise ValueError(f"sum_around: expected 0 <= first <= last <= {ndim}, got {first} and {last}")
+    if not 0 <= first <= last <= cnp.PyArray_NDIM(<cnp.ndarray>x):
+        raise ValueError(f"sum_around: expected 0 <= first <= last <= {x.ndim}, got {first} and {last}")
+    return sum_kept(<cnp.ndarray>x, first, last)
+
+
+cdef cnp.ndarray sum_kept(cnp.ndarray x, int first, int last):
+    """The sum of a C-contiguous float array over all axes but first..last."""
+    cdef int i
     cdef Py_ssize_t a = 1, b = 1, c = 1
-    for i in range(ndim):
+    for i in range(cnp.PyArray_NDIM(x)):
         if i < first:
-            a *= cnp.PyArray_DIM(x_, i)
+            a *= cnp.PyArray_DIM(x, i)
         elif i < last:
-            b *= cnp.PyArray_DIM(x_, i)
+            b *= cnp.PyArray_DIM(x, i)
         else:
-            c *= cnp.PyArray_DIM(x_, i)
-    cdef cnp.ndarray y_ = empty(last - first, cnp.PyArray_DIMS(x_) + first, cnp.PyArray_TYPE(x_))
-    if cnp.PyArray_TYPE(x_) == cnp.NPY_FLOAT:
-        run(<const float*>cnp.PyArray_DATA(x_), <float*>cnp.PyArray_DATA(y_), a, b, c)
+            c *= cnp.PyArray_DIM(x, i)
+    cdef cnp.ndarray y = empty(last - first, cnp.PyArray_DIMS(x) + first, cnp.PyArray_TYPE(x))
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+        run(<const float*>cnp.PyArray_DATA(x), <float*>cnp.PyArray_DATA(y), a, b, c)
     else:
-        run(<const double*>cnp.PyArray_DATA(x_), <double*>cnp.PyArray_DATA(y_), a, b, c)
-    return y_
+        run(<const double*>cnp.PyArray_DATA(x), <double*>cnp.PyArray_DATA(y), a, b, c)
+    return y

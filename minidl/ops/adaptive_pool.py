@@ -58,7 +58,7 @@ class AdaptiveMaxPool2d(Op):
         self.input_size = x.shape[2:]
         values, indices = backend_of(x).adaptive_max_pool2d(x, self.output_size)
         self.save(indices)
-        return values, indices
+        return values, indices.astype("int64")
 
     def backward(self, grad: Any, _: Any) -> Any:
         (indices,) = self.saved

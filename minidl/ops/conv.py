@@ -7,6 +7,9 @@ differentiating any of them, any number of times, never leaves the family:
     Conv2dInputGrad   (g, w)  -> dx     differentiates to  Conv2d(v, w),      WeightGrad(g, v)
     Conv2dWeightGrad  (g, x)  -> dw     differentiates to  Conv2d(x, v),      InputGrad(g, v)
 
+A bias b makes y = conv(x, w) + b, and its gradient is a second result of the third: `Conv2dParameterGrads`,
+(g, x) -> (dw, db), which differentiates to Conv2d(x, v) + u and InputGrad(g, v).
+
 `conv_transpose2d`, in the next file, is `Conv2dInputGrad` under another name, and a 1-d convolution is a 2-d one of
 images of height one.
 """
@@ -53,11 +56,17 @@ class Conv2d(Op):
 
     def backward(self, grad: Any) -> Any:
         x, weight = self.saved
-        return (
-            Conv2dInputGrad(self.window, x.shape[2:])(grad, weight) if self.needs[0] else None,
-            Conv2dWeightGrad(self.window, weight.shape[2:])(grad, x) if self.needs[1] else None,
-            Sum((0, 2, 3), False)(grad) if self.needs[2] else None,
-        )
+        _, with_weight, with_bias = self.needs
+        grad_x = grad_weight = grad_bias = None
+        if self.needs[0]:
+            grad_x = Conv2dInputGrad(self.window, x.shape[2:])(grad, weight)
+        if with_weight and with_bias:
+            grad_weight, grad_bias = Conv2dParameterGrads(self.window, weight.shape[2:])(grad, x)
+        elif with_weight:
+            grad_weight = Conv2dWeightGrad(self.window, weight.shape[2:])(grad, x)
+        elif with_bias:
+            grad_bias = Sum((0, 2, 3), False)(grad)
+        return grad_x, grad_weight, grad_bias
 
 
 class Conv2dInputGrad(Op):
@@ -90,12 +99,20 @@ class Conv2dWeightGrad(Op):
         self.save(grad, x)
         return backend_of(x).conv2d_weight_grad(grad, x, self.kernel_size, *self.window)
 
-    def backward(self, direction: Any) -> Any:
+    def backward(self, direction: Any, bias_direction: Any = None) -> Any:
         grad, x = self.saved
         return (
-            Conv2d(self.window)(x, direction, None) if self.needs[0] else None,
+            Conv2d(self.window)(x, direction, bias_direction) if self.needs[0] else None,
             Conv2dInputGrad(self.window, x.shape[2:])(grad, direction) if self.needs[1] else None,
         )
+
+
+class Conv2dParameterGrads(Conv2dWeightGrad):
+    """The adjoint of y = conv(x, w) + b in (w, b): the kernels' gradient and, in the same call, the bias's."""
+
+    def forward(self, grad: Any, x: Any) -> Any:
+        self.save(grad, x)
+        return backend_of(x).conv2d_parameter_grads(grad, x, self.kernel_size, *self.window)
 
 
 def conv2d(

@@ -63,15 +63,35 @@ class Linear(Op):
     def backward(self, grad: Any) -> Any:
         x, weight = self.saved
         rows = grad if grad.ndim == 2 else _rows(grad)
+        _, with_weight, with_bias = self.needs
         grad_x = grad_weight = grad_bias = None
         if self.needs[0]:
             grad_x = MatMul()(rows, weight)
             grad_x = grad_x if x.ndim == 2 else grad_x.reshape(x.shape)
-        if self.needs[1]:
-            grad_weight = MatMul()(rows.swapaxes(0, 1), x if x.ndim == 2 else _rows(x))
-        if self.needs[2]:
+        if with_weight:
+            x = x if x.ndim == 2 else _rows(x)
+            if with_bias:
+                grad_weight, grad_bias = LinearParameterGrads()(rows, x)
+            else:
+                grad_weight = MatMul()(rows.swapaxes(0, 1), x)
+        elif with_bias:
             grad_bias = Sum((0,), False)(rows)
         return grad_x, grad_weight, grad_bias
+
+
+class LinearParameterGrads(Op):
+    """The adjoint of `Linear` in (W, b), dW = Gᵀ X and db = Σ rows of G;  ∂L/∂G = X Vᵀ + u,  ∂L/∂X = G V."""
+
+    def forward(self, grad: Any, x: Any) -> Any:
+        self.save(grad, x)
+        return backend_of(x).linear_parameter_grads(grad, x)
+
+    def backward(self, direction: Any, bias_direction: Any) -> Any:
+        grad, x = self.saved
+        return (
+            Linear()(x, direction, bias_direction) if self.needs[0] else None,
+            MatMul()(grad, direction) if self.needs[1] else None,
+        )
 
 
 def _rows(x: Any) -> Any:

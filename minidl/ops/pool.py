@@ -34,7 +34,7 @@ class MaxPool2d(Op):
         self.input_size = x.shape[2:]
         values, indices = backend_of(x).max_pool2d(x, *self.window)
         self.save(indices)
-        return (values, indices) if self.return_indices else values
+        return (values, indices.astype("int64")) if self.return_indices else values
 
     def backward(self, grad: Any, _: Any = None) -> Any:
         (indices,) = self.saved

@@ -23,13 +23,9 @@ __all__ = ["all", "any", "count_nonzero", "mean", "std", "sum", "var"]
 
 
 def _total(x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
-    """The sum; of integers as int64 and of float16 by way of float32, for either would soon overflow."""
-    if x.dtype.char in "fd":
-        return backend_of(x).sum(x, dims, keepdim)
+    """The sum; of integers as int64, for smaller ones would soon overflow."""
     if x.dtype.kind != "f":
         return x.sum(axis=dims, keepdims=keepdim, dtype=np.int64)
-    if x.dtype == np.float16:
-        return x.sum(axis=dims, keepdims=keepdim, dtype=np.float32).astype(np.float16)
     return backend_of(x).sum(x, dims, keepdim)
 
 

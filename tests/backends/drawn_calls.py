@@ -1,6 +1,6 @@
 """Random calls of every backend method, for the suites that run over all of them.
 
-`calls(method)` is a hypothesis strategy of argument lists: float64 or int64 arrays, C-contiguous, and options.
+`calls(method)` is a hypothesis strategy of argument lists: float64 or integer arrays, C-contiguous, and options.
 `lay_out` gives an array another dtype or memory layout without changing what it means.
 """
 
@@ -140,6 +140,10 @@ class Calls:
         m, k, o = self.rows(), self.size(0, 70) + 100 * self.large, self.size(0, 40)
         return [self.normal(m, k), self.normal(o, k), self.optional(o)]
 
+    def linear_parameter_grads(self) -> list[Any]:
+        m, k, o = self.rows(), self.size(0, 70) + 100 * self.large, self.size(0, 40)
+        return [self.normal(m, o), self.normal(m, k)]
+
     # conv
 
     def window(self) -> tuple[Any, ...]:
@@ -176,6 +180,8 @@ class Calls:
         x, weight, y, options = self.convolution()
         return [self.normal(*y), self.normal(*x), weight[2:], *options]
 
+    conv2d_parameter_grads = conv2d_weight_grad
+
     def unfold(self) -> list[Any]:
         size, *options = self.window()
         return [self.normal(self.batch(), self.size(1, 5), *size), *options]
@@ -206,7 +212,8 @@ class Calls:
 
     def picked(self) -> tuple[np.ndarray, tuple[int, int]]:
         n, c, size, output = self.batch(), self.channels(20), self.image_size(9), self.pair(1, 9)
-        return self.rng.integers(0, size[0] * size[1], (n, c, *output)), size
+        dtype = self.draw(st.sampled_from([np.int32, np.int64]))
+        return self.rng.integers(0, size[0] * size[1], (n, c, *output), dtype), size
 
     def max_pool2d_grad(self) -> list[Any]:
         indices, size = self.picked()
@@ -437,6 +444,6 @@ METHODS = methods_of(ReferenceBackend)
 def assert_plain_and_fresh(result: Any, call: Any, dtype: Any) -> None:
     """Check what every method promises of its arrays: native dtype, C order, memory of their own."""
     for array in arrays_in(result):
-        assert array.dtype in (dtype, np.int64) and array.dtype.isnative
+        assert array.dtype in (dtype, np.int32, np.int64) and array.dtype.isnative
         assert array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
         assert not any(np.may_share_memory(array, other) for other in arrays_in(call))

@@ -67,6 +67,9 @@ def test_family_against_torch(seed):
     np.testing.assert_allclose(backend.conv2d(x, weight, bias, *options), y_t.detach(), **close)
     np.testing.assert_allclose(backend.conv2d_input_grad(grad, weight, x.shape[2:], *options), x_t.grad, **close)
     np.testing.assert_allclose(backend.conv2d_weight_grad(grad, x, weight.shape[2:], *options), weight_t.grad, **close)
+    weight_grad, bias_grad = backend.conv2d_parameter_grads(grad, x, weight.shape[2:], *options)
+    np.testing.assert_allclose(weight_grad, weight_t.grad, **close)
+    np.testing.assert_allclose(bias_grad, bias_t.grad, **close)
     window = (weight.shape[2:], stride, padding, dilation)
     columns_t = torch.nn.functional.unfold(
         torch.tensor(x), weight.shape[2:], dilation=dilation, padding=padding, stride=stride

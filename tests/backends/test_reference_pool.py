@@ -50,7 +50,7 @@ def test_max_pool2d_against_loops(seed):
         windows_by_loops(*axis, ceil_mode) for axis in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
     )
     assert values.shape == indices.shape == (2, 3, len(rows), len(columns))
-    assert indices.dtype == np.int64
+    assert indices.dtype == np.int32
     for n, c, p, q in np.ndindex(*values.shape):
         best, place = -math.inf, None
         for i in rows[p][0]:

@@ -53,3 +53,11 @@ def test_linear():
     np.testing.assert_allclose(backend.linear(x, weight, None), product, rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(backend.linear(x, weight, bias), product + bias[None], rtol=1e-13, atol=1e-14)
     np.testing.assert_array_equal(backend.linear(x[:, :0], weight[:, :0], bias), np.tile(bias, (3, 1)))
+
+
+def test_linear_parameter_grads():
+    rng = np.random.default_rng(3)
+    grad, x = rng.standard_normal((3, 5)), rng.standard_normal((3, 4))
+    weight_grad, bias_grad = backend.linear_parameter_grads(grad, x)
+    np.testing.assert_allclose(weight_grad, matmul_by_loops(grad.T, x), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(bias_grad, [sum(column) for column in grad.T], rtol=1e-13)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kernel_cases import DTYPES, check, compiled, draw, falls_back, results
 
 from minidl.backends.geometry import pool_output_size
+from minidl.backends.reference import ReferenceBackend
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -101,9 +102,21 @@ def test_large_2x2(size, dtype):
     check("max_pool2d_grad", draw(rng, y.shape, dtype), index, size, layouts=False)
 
 
-@pytest.mark.parametrize("bad", [-1, 12, 2**40, -(2**62)])
-def test_indices_are_validated(bad):
-    index = np.zeros((1, 1, 2, 2), np.int64)
+def test_many_pixels_are_counted_in_64_bits():
+    x = np.empty((0, 1, 2**16, 2**15), np.float32)
+    for backend in (ReferenceBackend(), compiled):
+        for size, expected in ((2**15, np.int64), (2**15 - 1, np.int32)):
+            _, index = backend.max_pool2d(x[..., :size], (1, 1), (2**16, 2**16), (0, 0), (1, 1), False)
+            assert index.dtype == expected and index.shape == (0, 1, 1, 1)
+            assert backend.adaptive_max_pool2d(x[..., :size], (1, 1))[1].dtype == expected
+
+
+@pytest.mark.parametrize(
+    "dtype, bad",
+    [(np.int32, -1), (np.int32, 12), (np.int64, -1), (np.int64, 12), (np.int64, 2**40), (np.int64, -(2**62))],
+)
+def test_indices_are_validated(dtype, bad):
+    index = np.zeros((1, 1, 2, 2), dtype)
     index[0, 0, 1, 0] = bad
     with pytest.raises(IndexError):
         compiled.max_pool2d_grad(np.ones((1, 1, 2, 2), np.float32), index, (3, 4))

@@ -54,6 +54,26 @@ def test_gradient_of_unneeded_inputs_is_not_computed(monkeypatch):
     assert w.grad.shape == (1, 1, 2, 2)
 
 
+@pytest.mark.parametrize("operation", [minidl.conv2d, lambda x, w, b: minidl.linear(x.flatten(1), w.flatten(1), b)])
+@pytest.mark.parametrize("kept", [(0, 1, 2), (1, 2), (0, 1), (0, 2), (1,), (2,)])
+def test_each_gradient_is_the_same_without_the_others(operation, kept):
+    """Those of weight and bias come from one kernel where both are wanted; the oracle is <g, dy> by differences."""
+    arrays = [normal(2, 3, 2, 2), normal(4, 3, 2, 2, seed=1), normal(4, seed=2)]
+    leaves = [minidl.tensor(array, requires_grad=i in kept) for i, array in enumerate(arrays)]
+    y = operation(*leaves)
+    g = normal(*y.shape, seed=3)
+    y.backward(g)
+    for i, leaf in enumerate(leaves):
+        if i not in kept:
+            assert leaf.grad is None
+            continue
+        direction = normal(*leaf.shape, seed=4)
+        shifted = [minidl.tensor(a + direction if j == i else a) for j, a in enumerate(arrays)]
+        # Each is linear (or affine) in each of its inputs, so a difference over any distance is exact.
+        slope = (g * (operation(*shifted).data - y.data)).sum()
+        np.testing.assert_allclose((leaf.grad.data * direction).sum(), slope, rtol=1e-10, atol=1e-12)
+
+
 def test_types_mix_to_the_widest():
     x, w = normal(1, 1, 3, 3), normal(1, 1, 2, 2)
     assert minidl.conv2d(x.astype(np.float32), w.astype(np.float32)).dtype == np.float32

@@ -53,3 +53,17 @@ class ConvMixin(Conv):
         if not kernels.arrays.alike(grad, x):
             return super().conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups)
         return kernels.conv.conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups)
+
+    def conv2d_parameter_grads(
+        self,
+        grad: Array,
+        x: Array,
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+    ) -> tuple[Array, Array]:
+        if not kernels.arrays.alike(grad, x):
+            return super().conv2d_parameter_grads(grad, x, kernel_size, stride, padding, dilation, groups)
+        return kernels.conv.conv2d_parameter_grads(grad, x, kernel_size, stride, padding, dilation, groups)

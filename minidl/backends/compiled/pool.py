@@ -16,10 +16,11 @@ class PoolMixin(Pool):
     def max_pool2d(
         self, x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
     ) -> tuple[Array, Array]:
-        if not kernels.arrays.alike(x) or x.ndim != 4:
-            return super().max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
-        size = pool_output_size("max_pool2d", x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-        return kernels.maxpool.max_pool2d(x, size, kernel_size, stride, padding, dilation)
+        results = None
+        if kernels.arrays.alike(x) and x.ndim == 4:
+            size = pool_output_size("max_pool2d", x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
+            results = kernels.maxpool.max_pool2d(x, size, kernel_size, stride, padding, dilation)
+        return results or super().max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
 
     def max_pool2d_grad(self, grad: Array, indices: Array, input_size: Pair) -> Array:
         if not kernels.arrays.alike(grad):
@@ -71,6 +72,5 @@ class PoolMixin(Pool):
         return kernels.avgpool.adaptive_avg_pool2d_grad(grad, input_size)
 
     def adaptive_max_pool2d(self, x: Array, output_size: Pair) -> tuple[Array, Array]:
-        if not kernels.arrays.alike(x):
-            return super().adaptive_max_pool2d(x, output_size)
-        return kernels.maxpool.adaptive_max_pool2d(x, output_size)
+        results = kernels.maxpool.adaptive_max_pool2d(x, output_size) if kernels.arrays.alike(x) else None
+        return results or super().adaptive_max_pool2d(x, output_size)

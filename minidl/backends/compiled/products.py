@@ -19,3 +19,8 @@ class ProductsMixin(Products):
         if not kernels.arrays.alike(x, weight, bias):
             return super().linear(x, weight, bias)
         return kernels.gemm.linear(x, weight, bias)
+
+    def linear_parameter_grads(self, grad: Array, x: Array) -> tuple[Array, Array]:
+        if not kernels.arrays.alike(grad, x):
+            return super().linear_parameter_grads(grad, x)
+        return kernels.gemm.linear_parameter_grads(grad, x)

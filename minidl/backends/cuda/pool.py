@@ -30,8 +30,9 @@ class PoolMixin(Pool):
             return super().max_pool2d_grad(grad, indices, input_size)
         n, c, oh, ow = grad.shape
         x_grad = self.xp.empty((n, c, *input_size), grad.dtype)
-        launch("pool", "max_pool_grad", grad.dtype, x_grad.size, self._dense(grad), self._dense(indices), x_grad, n * c,
-               oh * ow, input_size[0] * input_size[1], blocks=n * c)  # fmt: skip
+        launch("pool", "max_pool_grad", grad.dtype, x_grad.size, self._dense(grad),
+               self._dense(indices.astype(self.xp.int64, copy=False)), x_grad, n * c, oh * ow,
+               input_size[0] * input_size[1], blocks=n * c)  # fmt: skip
         return x_grad
 
     def avg_pool2d(

@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minidl.backends.geometry import conv_output_size
-from minidl.backends.reference.base import Array, Base, Pair
+from minidl.backends.reference.base import Array, Pair
+from minidl.backends.reference.reduce import Reduce
 
 __all__ = ["Conv"]
 
 
-class Conv(Base):
-    """conv2d and its two gradients, unfold and fold."""
+class Conv(Reduce):
+    """conv2d and its gradients, unfold and fold."""
 
     def conv2d(
         self,
@@ -96,6 +97,23 @@ class Conv(Base):
         columns = self._columns(x, kernel_size, stride, padding, dilation, groups)
         weight_grad = self.xp.matmul(self._pixels(grad, groups), columns.transpose(0, 2, 1))
         return self._dense(weight_grad.reshape(grad.shape[1], x.shape[1] // groups, *kernel_size))
+
+    def conv2d_parameter_grads(
+        self,
+        grad: Array,
+        x: Array,
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+    ) -> tuple[Array, Array]:
+        r"""Return the adjoint of `conv2d` in its weight and bias: `conv2d_weight_grad`, and
+
+        .. math:: db_o = \sum_{n,p,q} g_{n,o,p,q}
+        """
+        weight_grad = self.conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups)
+        return weight_grad, self.sum(grad, (0, 2, 3), False)
 
     def unfold(self, x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
         """Return the windows of an image as columns: (N, C, H, W) to (N, C*KH*KW, OH*OW), known as im2col.

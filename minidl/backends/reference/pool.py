@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minidl.backends.geometry import adaptive_windows, pool_output_size
 from minidl.backends.reference.base import Array, Base, Pair
 
@@ -21,8 +23,8 @@ class Pool(Base):
         .. math:: y_{n,c,p,q} = \max_{i,j}\; x_{n,\;c,\;p s_h - p_h + i d_h,\;q s_w - p_w + j d_w}
 
         over the pixels inside the image. `x` is (N, C, H, W); both results are (N, C, OH, OW), the second
-        int64, the flat index h*W + w. Among equals the first wins; NaN beats every number, and the last NaN
-        is the one found.
+        is the flat index h*W + w, int32 (int64 for images of 2^31 pixels or more). Among equals
+        the first wins; NaN beats every number, and the last NaN is the one found.
         """
         xp = self.xp
         n, c, h, w = x.shape
@@ -33,7 +35,7 @@ class Pool(Base):
         padded = xp.pad(x, ((0, 0), (0, 0), (ph, below), (pw, right)), constant_values=-xp.inf)
 
         values = xp.full((n, c, oh, ow), -xp.inf, self._dtype(x))
-        indices = xp.full((n, c, oh, ow), -1, xp.int64)
+        indices = xp.full((n, c, oh, ow), -1, self._index_type(x))
         for i in range(kh):
             rows = xp.arange(oh)[:, None] * sh - ph + i * dh
             for j in range(kw):
@@ -43,7 +45,7 @@ class Pool(Base):
                 # The first pixel of a window is taken whatever it is: a window of -inf has a maximum, too.
                 better = inside & ((pixels > values) | xp.isnan(pixels) | (indices < 0))
                 values = xp.where(better, pixels, values)
-                indices = xp.where(better, rows * w + columns, indices)
+                indices = xp.where(better, (rows * w + columns).astype(indices.dtype), indices)
         return self._dense(values), self._dense(indices)
 
     def max_pool2d_grad(self, grad: Array, indices: Array, input_size: Pair) -> Array:
@@ -151,18 +153,22 @@ class Pool(Base):
     def adaptive_max_pool2d(self, x: Array, output_size: Pair) -> tuple[Array, Array]:
         """Return the maxima over a grid of windows that covers the image, and where they stand.
 
-        (N, C, H, W) to two arrays (N, C, OH, OW), the second int64, flat in H*W as in `max_pool2d`, whose
+        (N, C, H, W) to two arrays (N, C, OH, OW), the second of flat indices as in `max_pool2d`, whose
         rules for ties and NaN hold here. `max_pool2d_grad` is the gradient.
         """
         n, c, h, w = x.shape
         oh, ow = output_size
-        indices = self.xp.empty((n, c, oh, ow), self.xp.int64)
+        indices = self.xp.empty((n, c, oh, ow), self._index_type(x))
         for i, (top, bottom) in enumerate(adaptive_windows(h, oh)):
             for j, (left, right) in enumerate(adaptive_windows(w, ow)):
                 window = x[:, :, top:bottom, left:right].reshape(n, c, (bottom - top) * (right - left))
                 place = self._argmax(window)
                 indices[:, :, i, j] = (top + place // (right - left)) * w + left + place % (right - left)
         return self.max_pool2d_take(x, indices), indices
+
+    def _index_type(self, x: Array) -> Any:
+        """The integers that count the pixels of an image; they are kept until the gradient, so the shorter the better."""
+        return self.xp.int32 if x.shape[-2] * x.shape[-1] < 2**31 else self.xp.int64
 
     def _argmax(self, window: Array) -> Array:
         """Return the place of the first maximum along the last axis, or of the last NaN if there is one."""

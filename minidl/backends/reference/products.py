@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from minidl.backends.reference.base import Array, Base
+from minidl.backends.reference.base import Array
+from minidl.backends.reference.reduce import Reduce
 
 __all__ = ["Products"]
 
 
-class Products(Base):
-    """matmul, linear."""
+class Products(Reduce):
+    """matmul, linear and the gradient of its parameters."""
 
     def matmul(self, a: Array, b: Array) -> Array:
         r"""Return the products of two stacks of matrices.
@@ -30,3 +31,12 @@ class Products(Base):
         if bias is not None:
             y += bias
         return y
+
+    def linear_parameter_grads(self, grad: Array, x: Array) -> tuple[Array, Array]:
+        r"""Return the adjoint of `linear` in its weight and bias.
+
+        .. math:: dw_{ok} = \sum_m g_{mo}\, x_{mk}, \qquad db_o = \sum_m g_{mo}
+
+        `grad` is (M, O), `x` (M, K); the results are (O, K) and (O,).
+        """
+        return self.matmul(grad.T, x), self.sum(grad, (0,), False)

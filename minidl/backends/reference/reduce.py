@@ -22,5 +22,9 @@ class Reduce(Base):
             Not negative, each once; none leaves the array as it is.
         keepdims : bool
             Whether the summed axes stay, of size one.
+
+        Sums of float16, which soon overflows, are taken in float32.
         """
+        if x.dtype == self.xp.float16:
+            return self._dense(x.sum(axis=axes, keepdims=keepdims, dtype=self.xp.float32).astype(self.xp.float16))
         return self._dense(x.sum(axis=axes, keepdims=keepdims))
