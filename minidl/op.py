@@ -152,8 +152,10 @@ class Op:
         except (ValueError, TypeError, MemoryError) as error:
             self._explain(error, arrays)
             raise
-        if type(outputs) is not np.ndarray:
-            outputs = self._arrays_of(outputs)
+        for output in outputs if type(outputs) is tuple else (outputs,):
+            if type(output) is not np.ndarray:
+                outputs = self._arrays_of(outputs)
+                break
         if not tensors:  # plain arrays: nothing to record
             return outputs
         if now.anomaly:
@@ -235,8 +237,6 @@ class Op:
 
     def _arrays_of(self, outputs: Any) -> Any:
         """The outputs, with 0-d arrays in place of the scalars that NumPy makes of them."""
-        if type(outputs) is np.ndarray:
-            return outputs
         if isinstance(outputs, np.generic):
             array = np.asarray(outputs)
             for value in self.saved:

@@ -167,7 +167,7 @@ class Pool(Base):
         return self.max_pool2d_take(x, indices), indices
 
     def _index_type(self, x: Array) -> Any:
-        """The integers that count the pixels of an image; they are kept until the gradient, so the shorter the better."""
+        """Integers that count the pixels of an image: short ones, for they are kept until the gradient."""
         return self.xp.int32 if x.shape[-2] * x.shape[-1] < 2**31 else self.xp.int64
 
     def _argmax(self, window: Array) -> Array:
