@@ -3,7 +3,7 @@
 from .arrays cimport real
 
 cdef enum:
-    KC = 256             # depth of a block of B
+    KC = 512             # depth of the largest block of B
 
 cdef extern from *:
     """
@@ -34,8 +34,8 @@ cdef struct Plan:
     Py_ssize_t group                 # panels that are used with one tile of B after the other
     bint a_in_place                  # A is read where it is: no packing
     bint in_place                    # B is
-    Py_ssize_t off_packed[2 * KC]
-    Py_ssize_t off_in_place[2 * KC]
+    Py_ssize_t off_packed[KC]
+    Py_ssize_t off_in_place[KC]
 
 
 cdef void multiply(Plan* plan, Py_ssize_t count, const real* model) except *

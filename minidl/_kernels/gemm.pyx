@@ -5,7 +5,7 @@
 micro.pyx computes one tile of C; packing.pyx puts A and B in the order in which it reads. Here are the loops around:
 
     for each block of columns of C            shared out among the threads, TILES tiles wide
-        for each block of k, KC deep          so that the packed block of B stays in the L2 cache
+        for each block of k, KC deep at most  so that the packed block of B stays in the L2 cache
             pack the block of B
             for each group of panels of A     so that they stay in the L2 cache, too
                 for each tile of B            stays in the L1 cache
@@ -34,14 +34,11 @@ from minidl.errors import DTypeError, ShapeError
 cnp.import_array()
 
 cdef enum:
-    TILES = 8            # tiles of B packed side by side,
-    MANY_TILES = 32      # and under so many panels of A that they do not fit the L2 cache: A is then read less often
-    GROUP = 42           # panels of A that are used with one tile of B after the other: they fit the L2 cache
-    FEW_PANELS = 8       # the same beside MANY_TILES
+    TILES = 8            # most tiles of B packed side by side: with them,
+    GROUP = 16           # panels of A that are used with one tile of B after the other stay in the L2 cache
     A_TILES = 16         # up to so many tiles of columns, A is read where it is: packing would cost more than it saves
     B_PANELS = 6         # up to so many panels of rows, B is
     THIN = 3             # up to so many times the rows taken together, B is not packed where it lies along k
-    WHOLE = 2 * KC       # up to this depth, k is not cut into blocks
     FLOPS = 100          # multiplications and additions a nanosecond, to guess what is worth a thread
 
 
@@ -136,32 +133,32 @@ cdef void multiply(Plan* p, Py_ssize_t count, const real* model) except *:
         p.c.step_i, p.c.step_j = p.c.step_j, p.c.step_i
         p.bias_i, p.bias_j = p.bias_j, p.bias_i
         p.rows, p.columns = p.columns, p.rows
-    cdef Py_ssize_t nr = tile_columns(model), panels, k, tiles, blocks, parts
+    cdef Py_ssize_t nr = tile_columns(model), panels, k, tiles, blocks, parts, share
     cdef int threads
     p.height = panel_height(p.rows, model)
     p.width = nr * WIDE if p.height == 1 else nr
     panels = ceil_div(p.rows, p.height)
     p.in_place = p.b.step_j == 1 and (panels <= B_PANELS or p.b.step_i == p.width or p.depth * p.b.step_i <= 4096)
     p.a_in_place = ceil_div(p.columns, p.width) <= A_TILES
-    p.block = p.depth if p.depth <= WHOLE else KC
-    p.group = GROUP if panels <= GROUP else FEW_PANELS
+    p.block = ceil_div(p.depth, ceil_div(p.depth, KC)) if p.depth else 1
+    p.group = GROUP
     for k in range(p.block):
         p.off_packed[k] = k * p.width
         p.off_in_place[k] = k * p.b.step_i
     # One item of work is a block of columns of one product, and only some rows where there are too few columns.
     threads = threads_for(2 * p.rows * p.columns * p.depth * count // FLOPS)
+    share = ceil_div(threads, count)       # as many blocks for each of the threads that share a product
     tiles = ceil_div(p.columns, p.width)
-    tiles = smaller(TILES if panels <= GROUP else MANY_TILES, ceil_div(tiles, ceil_div(threads, count)))
-    blocks = ceil_div(p.columns, p.width * tiles)
+    blocks = smaller(tiles, ceil_div(ceil_div(tiles, TILES), share) * share)
     parts = smaller(panels, ceil_div(threads, count * blocks))
-    run(p, count, tiles, parts, threads, model)
+    run(p, count, blocks, parts, threads, model)
 
 
-cdef void run(Plan* p, Py_ssize_t count, Py_ssize_t tiles, Py_ssize_t parts, int threads, const real* _) except *:
-    """Pack A, then share the products out among the threads in blocks of so many tiles, and parts of the rows."""
-    cdef Py_ssize_t blocks = ceil_div(p.columns, p.width * tiles)
+cdef void run(Plan* p, Py_ssize_t count, Py_ssize_t blocks, Py_ssize_t parts, int threads, const real* _) except *:
+    """Pack A, then share the products out among the threads: blocks of columns, and parts of the rows."""
+    cdef Py_ssize_t tiles = ceil_div(p.columns, p.width)
     cdef Py_ssize_t panels = ceil_div(p.rows, p.height), n, item, block, part, j0, j1
-    cdef Py_ssize_t size_a = (p.rows + 1) * p.depth, size_b = p.block * p.width * tiles
+    cdef Py_ssize_t size_a = (p.rows + 1) * p.depth, size_b = p.block * p.width * ceil_div(tiles, blocks)
     cdef Py_ssize_t distinct = 0 if p.a_in_place else 1
     for n in range(distinct, count * distinct):
         if p.a.start[n] != p.a.start[0]:
@@ -176,8 +173,8 @@ cdef void run(Plan* p, Py_ssize_t count, Py_ssize_t tiles, Py_ssize_t parts, int
             n = item // (blocks * parts)
             block = item // parts % blocks
             part = item % parts
-            j0 = block * p.width * tiles
-            j1 = smaller(j0 + p.width * tiles, p.columns)
+            j0 = ceil_div(block * tiles, blocks) * p.width       # the larger blocks come first
+            j1 = smaller(ceil_div((block + 1) * tiles, blocks) * p.width, p.columns)
             multiply_block(p, n, part * panels // parts, (part + 1) * panels // parts, j0, j1,
                            packed + (n if distinct > 1 else 0) * size_a, own + threadid() * (size_b + TILE),
                            own + threadid() * (size_b + TILE) + size_b)
