@@ -152,10 +152,11 @@ class Op:
         except (ValueError, TypeError, MemoryError) as error:
             self._explain(error, arrays)
             raise
-        for output in outputs if type(outputs) is tuple else (outputs,):
-            if type(output) is not np.ndarray:
-                outputs = self._arrays_of(outputs)
-                break
+        if type(outputs) is not np.ndarray:
+            for output in outputs if type(outputs) is tuple else (outputs,):
+                if type(output) is not np.ndarray:
+                    outputs = self._arrays_of(outputs)
+                    break
         if not tensors:  # plain arrays: nothing to record
             return outputs
         if now.anomaly:
