@@ -79,6 +79,15 @@ def test_a_large_block_is_cut_and_joined_again():
     assert memory.stats()["misses"] == misses and memory.stats()["cached"] <= live
 
 
+def test_a_large_block_is_not_split_by_little():
+    """The small array may live long, and the next large one would find no room."""
+    start = address(np.empty(8 * MEGABYTE, np.uint8))
+    little = np.empty(MEGABYTE // 2, np.uint8)
+    assert not start <= address(little) < start + 8 * MEGABYTE
+    assert address(np.empty(8 * MEGABYTE, np.uint8)) == start
+    assert address(np.empty(2 * MEGABYTE, np.uint8)) == start
+
+
 def test_what_is_in_use_keeps_its_segment():
     whole = np.empty(8 * MEGABYTE, np.uint8)
     del whole
