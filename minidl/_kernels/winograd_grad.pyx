@@ -9,8 +9,11 @@ again 36 products of matrices, channels and outputs side by side:
 
       dU[p][output, channel] = sum over t of dM[p][t, output] * V[p][t, channel]                      p = 0 .. 35
 
-Both transforms of a block of tiles are made first; then the threads share out parts of dU, so that each of its sums
-runs over the tiles in order. With the last block a part goes back from the points to the nine weights.
+Few weights: the tiles are cut into a few chunks, a number that the sizes alone decide. A thread transforms and sums a
+chunk by itself, in dU of its own, and the chunks are added in order: threads share nothing until the end.
+Many weights: one chunk. Both transforms of a block of tiles are made first; then the threads share out parts of dU, so
+that each of its sums runs over the tiles in order.
+At the end a part goes back from the points to the nine weights.
 """
 
 cimport numpy as cnp
@@ -27,9 +30,11 @@ from .winograd cimport (A, A_KERNEL, A_LINE, B, COLUMNS, MOST_CHANNELS, MOST_COL
 cnp.import_array()
 
 cdef enum:
-    TRANSFORMED = 1 << 21    # numbers at the points in a block of tiles: they stay in the L3 cache,
+    TRANSFORMED = 1 << 21    # numbers at the points in a block of tiles of each chunk: they stay in the L3 cache,
     TILES = 128              # but so many tiles are needed to make it worth while
     PANELS = 3               # of outputs in a part: the sums of a part stay in the L2 cache
+    CHUNKS = 4               # most chunks, and
+    SUMS = 5 << 18           # most numbers of dU in all of them
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
 
 
@@ -101,65 +106,106 @@ cdef bint suits_tiles(const WinogradGrad* s, const real* model) noexcept nogil:
     return tiles * (POINTS * channels * outputs + A_LINE * (channels + outputs)) + A_KERNEL * channels * outputs < plain
 
 
+cdef real* sums_of(const WinogradGrad* s, Py_ssize_t chunk, Py_ssize_t part, real* sums) noexcept nogil:
+    return sums + (chunk * s.parts + part) * POINTS * s.sum_step
+
+
+cdef Py_ssize_t first_output(const WinogradGrad* s, Py_ssize_t part) noexcept nogil:
+    return part // s.columns * s.outputs
+
+
+cdef bint finish(const WinogradGrad* s, Py_ssize_t part, const real* sums) noexcept nogil:
+    cdef Py_ssize_t output = first_output(s, part)
+    return finish_part(s, output, smaller(s.outputs, s.grad.channels - output), part % s.columns * tile_columns(sums), sums)
+
+
+cdef bint finish_chunks(const WinogradGrad* s, Py_ssize_t part, real* sums) noexcept nogil:
+    """Add a part of the chunks, in order, and take it to the weights."""
+    cdef real* total = sums_of(s, 0, part, sums)
+    cdef const real* more
+    cdef Py_ssize_t chunk, i
+    for chunk in range(1, s.chunks):
+        more = sums_of(s, chunk, part, sums)
+        for i in range(POINTS * s.sum_step):
+            total[i] += more[i]
+    return finish(s, part, <const real*>total)
+
+
+cdef bint correlate_chunk(const WinogradGrad* s, Py_ssize_t chunk, int threads, const Py_ssize_t* off, real* v,
+                          real* gradients, real* staged, real* sums) noexcept nogil:
+    """The sums of a chunk of the rows of tiles. If it is the only one, the result; then whether that is finite."""
+    cdef Py_ssize_t n = lanes(v), nr = tile_columns(v), end = (chunk + 1) * s.tile_rows // s.chunks, start, count, i, output
+    cdef Py_ssize_t first = chunk * s.tile_rows // s.chunks, size_staged = 6 * (4 * s.x.tiles_w + 2) * n
+    cdef bint last
+    cdef int infinite = 0
+    cdef real* own
+    start = first
+    while start < end:
+        count = smaller(s.rows, end - start)
+        last = start + count == end and s.chunks == 1
+        # Shared out in fixed halves: so a thread finds in its cache what it wrote there.
+        for i in prange(s.columns * nr // n, num_threads=threads, schedule="static"):
+            transform_rows(&s.x, start, count, i * n, staged + threadid() * size_staged, v + i * n)
+        for i in prange(ceil_div(s.grad.channels, n), num_threads=threads, schedule="static"):
+            transform_rows(&s.grad, start, count, i * n, staged + threadid() * size_staged, gradients + i * n)
+        for i in prange(s.parts, num_threads=threads, schedule="static"):
+            output = first_output(s, i)
+            own = sums_of(s, 0, i if s.kept else threadid(), sums)
+            multiply_part(s, output, smaller(s.outputs, s.grad.channels - output), i % s.columns * nr,
+                          <const real*>gradients, <const real*>v, count * s.x.tiles_w, off, start > first, own)
+            if last:
+                infinite += not finish(s, i, <const real*>own)
+        start = start + count
+    return infinite == 0
+
+
 cdef bint correlate_tiles(WinogradGrad* s, const real* model) except -1:
     """Compute the result; False if some of it is not finite, and so may be wrong."""
-    cdef Py_ssize_t n = lanes(model), nr = tile_columns(model), i, k, block, start, count, output, channel
+    cdef Py_ssize_t n = lanes(model), nr = tile_columns(model), i, k, sums_in_all
     s.x.reach, s.grad.reach = 6, 4
     s.x.tiles_h = s.grad.tiles_h = ceil_div(s.grad.height, 4)
     s.x.tiles_w = s.grad.tiles_w = ceil_div(s.grad.width, 4)
-    cdef Py_ssize_t tile_rows_ = s.images * s.x.tiles_h, columns = ceil_div(s.x.channels, nr)
-    s.x.tile_step, s.grad.tile_step = odd(columns * nr, model), odd(s.grad.channels, model)
-    cdef Py_ssize_t tiles = larger(TILES, TRANSFORMED // (POINTS * (s.x.tile_step + s.grad.tile_step)))
-    cdef Py_ssize_t blocks = ceil_div(tile_rows_, smaller(tile_rows_, larger(1, tiles // s.x.tiles_w)))
-    cdef Py_ssize_t rows = ceil_div(tile_rows_, blocks)
+    s.tile_rows, s.columns = s.images * s.x.tiles_h, ceil_div(s.x.channels, nr)
+    s.x.tile_step, s.grad.tile_step = odd(s.columns * nr, model), odd(s.grad.channels, model)
     cdef Py_ssize_t work = POINTS * s.x.channels * s.grad.channels + A_LINE * (s.x.channels + s.grad.channels)
-    cdef int threads = threads_for(2 * tile_rows_ * s.x.tiles_w * work // FLOPS)
+    cdef int threads = threads_for(2 * s.tile_rows * s.x.tiles_w * work // FLOPS)
+    s.chunks, sums_in_all = 1, POINTS * s.columns * nr * s.grad.channels
+    while s.chunks < CHUNKS and 2 * s.chunks * sums_in_all <= SUMS and s.tile_rows * s.x.tiles_w >= 2 * s.chunks * TILES \
+            and 2 * s.chunks <= s.tile_rows:
+        s.chunks *= 2
+    cdef int workers = <int>smaller(threads, s.chunks), inside = threads if s.chunks == 1 else 1
+    cdef Py_ssize_t tiles = larger(TILES, TRANSFORMED // (POINTS * (s.x.tile_step + s.grad.tile_step) * s.chunks))
+    cdef Py_ssize_t most = ceil_div(s.tile_rows, s.chunks)           # rows of tiles in a chunk
+    cdef Py_ssize_t blocks = ceil_div(most, smaller(most, larger(1, tiles // s.x.tiles_w)))
+    s.rows = ceil_div(most, blocks)
     # Panels of equal height, an even number of them, so that two threads have the same to do.
     cdef Py_ssize_t panels = ceil_div(ceil_div(s.grad.channels, tile_rows(model)), 2) * 2
     s.height = ceil_div(s.grad.channels, panels)
     panels = ceil_div(s.grad.channels, s.height)
-    s.panels = larger(1, smaller(PANELS, panels * columns // (2 * threads)))
-    cdef Py_ssize_t parts = ceil_div(panels, s.panels) * columns, outputs = s.panels * s.height
-    cdef Py_ssize_t groups_x = columns * nr // n, groups = groups_x + ceil_div(s.grad.channels, n)
-    s.x.point_step = odd(rows * s.x.tiles_w * s.x.tile_step, model)
-    s.grad.point_step = odd(rows * s.x.tiles_w * s.grad.tile_step, model)
-    s.sum_step = odd((outputs + 1) * nr, model)
+    s.panels = larger(1, smaller(PANELS, panels * s.columns // (2 * inside)))
+    s.parts, s.outputs = ceil_div(panels, s.panels) * s.columns, s.panels * s.height
+    s.x.point_step = odd(s.rows * s.x.tiles_w * s.x.tile_step, model)
+    s.grad.point_step = odd(s.rows * s.x.tiles_w * s.grad.tile_step, model)
+    s.sum_step = odd((s.outputs + 1) * nr, model)
+    s.kept = blocks > 1 or s.chunks > 1          # else a part is finished with the only block, and its sums are not kept
     cdef Py_ssize_t size_v = POINTS * s.x.point_step, size_grad = POINTS * s.grad.point_step
-    cdef Py_ssize_t size_staged = 6 * (4 * s.x.tiles_w + 2) * n, size_sums = POINTS * s.sum_step
-    # Sums that are finished with the first block need not be kept.
-    cdef Py_ssize_t kept = parts if blocks > 1 else threads
-    cdef Py_ssize_t size_table = odd((rows * s.x.tiles_w + threads) * (sizeof(Py_ssize_t) // sizeof(float)), model)
-    cdef Py_ssize_t* off = <Py_ssize_t*>take(
-        (size_table + size_v + size_grad + threads * size_staged + kept * size_sums) * sizeof(real))
-    cdef Py_ssize_t* finite_in = off + rows * s.x.tiles_w
-    cdef real* v = <real*>off + size_table
-    cdef real* gradients = v + size_v
-    cdef real* staged = gradients + size_grad
-    cdef real* all_sums = staged + threads * size_staged
-    cdef real* sums
-    cdef bint finite = True
-    for k in range(rows * s.x.tiles_w):
+    cdef Py_ssize_t size_own = size_v + size_grad + inside * 6 * (4 * s.x.tiles_w + 2) * n
+    cdef Py_ssize_t size_sums = (s.chunks * s.parts if s.kept else threads) * POINTS * s.sum_step
+    cdef Py_ssize_t size_table = odd(s.rows * s.x.tiles_w * (sizeof(Py_ssize_t) // sizeof(float)), model)
+    cdef Py_ssize_t* off = <Py_ssize_t*>take((size_table + workers * size_own + size_sums) * sizeof(real))
+    cdef real* sums = <real*>off + size_table
+    cdef real* all_own = sums + size_sums
+    cdef real* own
+    cdef int infinite = 0
+    for k in range(s.rows * s.x.tiles_w):
         off[k] = k * s.x.tile_step
-    for k in range(threads):
-        finite_in[k] = True
     with nogil:
-        for block in range(blocks):
-            start = block * rows
-            count = smaller(rows, tile_rows_ - start)
-            # Shared out in fixed halves: so a thread finds in its cache what it wrote there.
-            for i in prange(groups_x, num_threads=threads, schedule="static"):
-                transform_rows(&s.x, start, count, i * n, staged + threadid() * size_staged, v + i * n)
-            for i in prange(groups - groups_x, num_threads=threads, schedule="static"):
-                transform_rows(&s.grad, start, count, i * n, staged + threadid() * size_staged, gradients + i * n)
-            for i in prange(parts, num_threads=threads, schedule="static"):
-                output, channel = i // columns * outputs, i % columns * nr
-                sums = all_sums + (i if blocks > 1 else threadid()) * size_sums
-                multiply_part(s, output, smaller(outputs, s.grad.channels - output), channel, <const real*>gradients,
-                              <const real*>v, count * s.x.tiles_w, off, block > 0, sums)
-                if block == blocks - 1:
-                    finite_in[threadid()] &= finish_part(s, output, smaller(outputs, s.grad.channels - output), channel,
-                                                         <const real*>sums)
-    for k in range(threads):
-        finite &= finite_in[k]
+        for i in prange(s.chunks, num_threads=workers, schedule="dynamic"):
+            own = all_own + threadid() * size_own
+            infinite += not correlate_chunk(s, i, inside, off, own, own + size_v, own + size_v + size_grad,
+                                            sums_of(s, i, 0, sums))
+        if s.chunks > 1:
+            for i in prange(s.parts, num_threads=threads, schedule="static"):
+                infinite += not finish_chunks(s, i, sums)
     give(off)
-    return finite
+    return infinite == 0

@@ -101,8 +101,12 @@ def test_any_size_padding_and_layout(case):
     assert [a.tobytes() for a in (x, weight, grad)] == before
 
 
-# (N, C, H, W) -> O: U at hand or made by panel, several blocks of channels, of tiles and of images, ragged ends.
-LARGE = [((8, 64, 30, 30), 64), ((3, 130, 13, 57), 100), ((5, 300, 7, 7), 260), ((20, 200, 14, 14), 170)]
+# (N, C, H, W) -> O: U at hand or made by panel, several blocks of channels, of tiles and of images, ragged ends;
+# for the weight gradient several chunks, of one block or more.
+LARGE = [
+    ((8, 64, 30, 30), 64), ((3, 130, 13, 57), 100), ((5, 300, 7, 7), 260), ((20, 200, 14, 14), 170),
+    ((33, 64, 30, 29), 64), ((37, 33, 19, 22), 40),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", LARGE, ids=str)
@@ -187,10 +191,12 @@ def test_weights_that_are_not_finite_touch_their_own_output_only():
     assert np.isfinite(np.delete(dx, 7, 1)).all() and not np.isfinite(dx[:, 7]).any()
 
 
-def test_what_is_not_finite_stays_with_the_weights_that_see_it():
-    grad, x = noise(0, 4, 64, 16, 16), noise(1, 4, 64, 16, 16)
-    x[2, 9, 5, 5] = np.inf
-    grad[1, 40, 7, 7] = np.nan
+@pytest.mark.parametrize("images", [4, 32])
+@pytest.mark.parametrize("place", [0, -1])
+def test_what_is_not_finite_stays_with_the_weights_that_see_it(images, place):
+    grad, x = noise(0, images, 64, 16, 16), noise(1, images, 64, 16, 16)
+    x[place, 9, 5, 5] = np.inf
+    grad[images // 2, 40, 7, 7] = np.nan
     dw = to_weights(grad, x)
     bad = np.zeros(dw.shape, bool)
     bad[:, 9] = bad[40] = True
@@ -205,7 +211,7 @@ def test_large_numbers_do_not_overflow_on_the_way():
 
 def test_nothing_is_taken_from_the_call_before():
     """Working memory is not cleared between calls: NaN and denormal numbers in it must not be seen."""
-    x, weight = noise(0, 4, 40, 15, 15), noise(1, 40, 40, 3, 3)
+    x, weight = noise(0, 33, 40, 15, 15), noise(1, 40, 40, 3, 3)
     clean, clean_dw = forward(x, weight), to_weights(x, x)
     for value in (np.nan, 1e-40):
         forward(np.full((9, 70, 17, 17), value, np.float32), noise(2, 70, 70, 3, 3))
