@@ -57,6 +57,7 @@ cdef enum:
     FEW_PIXELS = 1000        # in slabs of so many
     SUMS = 1 << 18           # numbers summed by an item: about what fits the L2 cache
     ITEMS = 8                # items to cut the work into, if it is large enough
+    KEPT = 3 << 17           # most numbers summed by all chunks: to add them up takes time, too
     CHUNK = 1024             # least pixels of an item
 
 
@@ -250,7 +251,8 @@ cdef void cut(Correlation* s, const real* model) noexcept:
     s.slab_images = ceil_div(s.images, ceil_div(s.images, s.slab_images))
     slabs = ceil_div(s.images, s.slab_images) * ceil_div(s.grad_h, s.slab_rows)
     s.chunks = smaller(ceil_div(ITEMS, s.groups * s.blocks), s.images * s.grad_h * s.grad_w // CHUNK)
-    s.chunks = larger(1, smaller(s.chunks, slabs))
+    s.chunks = smaller(smaller(s.chunks, slabs), larger(2, KEPT // (s.channels * taps * s.ld)))
+    s.chunks = s.chunks - s.chunks % 2 if s.chunks > 1 else 1          # even, too
     s.staged = s.pad_h > 0 or s.pad_w > 0
     s.x_width, s.x_plane, s.x_image = s.width, s.height * s.width, s.groups * s.channels * s.height * s.width
     if s.staged:
