@@ -31,7 +31,6 @@ cdef struct Plan:
     Py_ssize_t rows, columns, depth  # M, N, K
     Py_ssize_t height, width         # of a panel of A, of a tile of B
     Py_ssize_t block                 # depth of the blocks that k is cut into
-    Py_ssize_t group                 # panels that are used with one tile of B after the other
     bint a_in_place                  # A is read where it is: no packing
     bint in_place                    # B is
     Py_ssize_t off_packed[KC]

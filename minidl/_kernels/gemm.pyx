@@ -4,11 +4,11 @@
 
 micro.pyx computes one tile of C; packing.pyx puts A and B in the order in which it reads. Here are the loops around:
 
-    for each block of columns of C            shared out among the threads, TILES tiles wide
+    for each block of columns of C            shared out among the threads, TILES tiles wide at most
         for each block of k, KC deep at most  so that the packed block of B stays in the L2 cache
             pack the block of B
             for each group of panels of A     so that they stay in the L2 cache, too
-                for each tile of B            stays in the L1 cache
+                for each tile of B            read from there, front to back
                     for each panel of A       packed once, before, for all threads
                         the micro-kernel
 
@@ -65,7 +65,7 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
             if not p.in_place or columns < width:
                 pack(b + k * p.b.step_i + j * p.b.step_j, p.b.step_j, p.b.step_i, columns, width, depth,
                      tiles + (j - j0) * p.block)
-        for group in range(p0 // p.group, ceil_div(p1, p.group)):
+        for group in range(p0 // GROUP, ceil_div(p1, GROUP)):
             for tile in range(first_tile, last_tile):
                 j = tile * width
                 columns = smaller(width, j1 - j)
@@ -75,7 +75,7 @@ cdef void multiply_block(Plan* p, Py_ssize_t n, Py_ssize_t p0, Py_ssize_t p1, Py
                 else:
                     x = tiles + (j - j0) * p.block
                     off = p.off_packed
-                for panel in range(group * p.group, smaller((group + 1) * p.group, p1)):
+                for panel in range(group * GROUP, smaller((group + 1) * GROUP, p1)):
                     if panel < p0:
                         continue
                     i = panel * p.height
@@ -141,7 +141,6 @@ cdef void multiply(Plan* p, Py_ssize_t count, const real* model) except *:
     p.in_place = p.b.step_j == 1 and (panels <= B_PANELS or p.b.step_i == p.width or p.depth * p.b.step_i <= 4096)
     p.a_in_place = ceil_div(p.columns, p.width) <= A_TILES
     p.block = ceil_div(p.depth, ceil_div(p.depth, KC)) if p.depth else 1
-    p.group = GROUP
     for k in range(p.block):
         p.off_packed[k] = k * p.width
         p.off_in_place[k] = k * p.b.step_i

@@ -110,6 +110,11 @@ cdef real* sums_of(const WinogradGrad* s, Py_ssize_t chunk, Py_ssize_t part, rea
     return sums + (chunk * s.parts + part) * POINTS * s.sum_step
 
 
+cdef Py_ssize_t size_staged(const WinogradGrad* s, const real* model) noexcept nogil:
+    """Numbers that `transform_rows` stages: six rows of pixels of some channels."""
+    return 6 * (4 * s.x.tiles_w + 2) * lanes(model)
+
+
 cdef Py_ssize_t first_output(const WinogradGrad* s, Py_ssize_t part) noexcept nogil:
     return part // s.columns * s.outputs
 
@@ -135,7 +140,7 @@ cdef bint correlate_chunk(const WinogradGrad* s, Py_ssize_t chunk, int threads, 
                           real* gradients, real* staged, real* sums) noexcept nogil:
     """The sums of a chunk of the rows of tiles. If it is the only one, the result; then whether that is finite."""
     cdef Py_ssize_t n = lanes(v), nr = tile_columns(v), end = (chunk + 1) * s.tile_rows // s.chunks, start, count, i, output
-    cdef Py_ssize_t first = chunk * s.tile_rows // s.chunks, size_staged = 6 * (4 * s.x.tiles_w + 2) * n
+    cdef Py_ssize_t first = chunk * s.tile_rows // s.chunks, size_own = size_staged(s, <const real*>v)
     cdef bint last
     cdef int infinite = 0
     cdef real* own
@@ -145,9 +150,9 @@ cdef bint correlate_chunk(const WinogradGrad* s, Py_ssize_t chunk, int threads, 
         last = start + count == end and s.chunks == 1
         # Shared out in fixed halves: so a thread finds in its cache what it wrote there.
         for i in prange(s.columns * nr // n, num_threads=threads, schedule="static"):
-            transform_rows(&s.x, start, count, i * n, staged + threadid() * size_staged, v + i * n)
+            transform_rows(&s.x, start, count, i * n, staged + threadid() * size_own, v + i * n)
         for i in prange(ceil_div(s.grad.channels, n), num_threads=threads, schedule="static"):
-            transform_rows(&s.grad, start, count, i * n, staged + threadid() * size_staged, gradients + i * n)
+            transform_rows(&s.grad, start, count, i * n, staged + threadid() * size_own, gradients + i * n)
         for i in prange(s.parts, num_threads=threads, schedule="static"):
             output = first_output(s, i)
             own = sums_of(s, 0, i if s.kept else threadid(), sums)
@@ -161,7 +166,7 @@ cdef bint correlate_chunk(const WinogradGrad* s, Py_ssize_t chunk, int threads, 
 
 cdef bint correlate_tiles(WinogradGrad* s, const real* model) except -1:
     """Compute the result; False if some of it is not finite, and so may be wrong."""
-    cdef Py_ssize_t n = lanes(model), nr = tile_columns(model), i, k, sums_in_all
+    cdef Py_ssize_t nr = tile_columns(model), i, k, sums_in_all
     s.x.reach, s.grad.reach = 6, 4
     s.x.tiles_h = s.grad.tiles_h = ceil_div(s.grad.height, 4)
     s.x.tiles_w = s.grad.tiles_w = ceil_div(s.grad.width, 4)
@@ -189,7 +194,7 @@ cdef bint correlate_tiles(WinogradGrad* s, const real* model) except -1:
     s.sum_step = odd((s.outputs + 1) * nr, model)
     s.kept = blocks > 1 or s.chunks > 1          # else a part is finished with the only block, and its sums are not kept
     cdef Py_ssize_t size_v = POINTS * s.x.point_step, size_grad = POINTS * s.grad.point_step
-    cdef Py_ssize_t size_own = size_v + size_grad + inside * 6 * (4 * s.x.tiles_w + 2) * n
+    cdef Py_ssize_t size_own = size_v + size_grad + inside * size_staged(s, model)
     cdef Py_ssize_t size_sums = (s.chunks * s.parts if s.kept else threads) * POINTS * s.sum_step
     cdef Py_ssize_t size_table = odd(s.rows * s.x.tiles_w * (sizeof(Py_ssize_t) // sizeof(float)), model)
     cdef Py_ssize_t* off = <Py_ssize_t*>take((size_table + workers * size_own + size_sums) * sizeof(real))

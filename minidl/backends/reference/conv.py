@@ -111,6 +111,8 @@ class Conv(Reduce):
         r"""Return the adjoint of `conv2d` in its weight and bias: `conv2d_weight_grad`, and
 
         .. math:: db_o = \sum_{n,p,q} g_{n,o,p,q}
+
+        `grad` is (N, O, OH, OW), `x` (N, C, H, W); the results are (O, C/groups, KH, KW) and (O,).
         """
         weight_grad = self.conv2d_weight_grad(grad, x, kernel_size, stride, padding, dilation, groups)
         return weight_grad, self.sum(grad, (0, 2, 3), False)
