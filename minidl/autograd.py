@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minidl.backends import backend_of
 from minidl.errors import AnomalyError, DTypeError, GraphError, ShapeError
@@ -129,6 +130,9 @@ def grad(
     return tuple(results)
 
 
+_QUIET = Mode(recording=False)
+
+
 class _Recording:
     """Record what backward computes, or not. An infinite slope (sqrt at 0) is a result, nothing to warn of."""
 
@@ -138,7 +142,8 @@ class _Recording:
 
     def __enter__(self) -> None:
         self.before = mode.get()
-        mode.set(Mode(self.create_graph, self.before.anomaly))
+        quiet = not self.create_graph and not self.before.anomaly  # by far the most frequent
+        mode.set(_QUIET if quiet else Mode(self.create_graph, self.before.anomaly))
         self.warnings.__enter__()
 
     def __exit__(self, *exception: object) -> None:
@@ -169,19 +174,21 @@ def _seed(outputs: list[Tensor], weights: list[Any], create_graph: bool, name: s
                 actual=f"a {type(output).__name__} that requires no gradient",
                 hint="set requires_grad=True before computing it, and do not compute it under no_grad()",
             )
+        backend = backend_of(output.data)
         if weight is None:
-            if output.size != 1:
+            if output.data.size != 1:
                 raise ShapeError(
                     name,
                     expected="a scalar, or the argument gradient",
                     actual=f"shape {output.shape}",
                     hint="reduce to one number first, e.g. .sum() or .mean()",
                 )
-            weight = backend_of(output.data).xp.ones(output.shape, output.dtype)
-        data = weight.data if isinstance(weight, Tensor) else backend_of(output.data).xp.asarray(weight)
-        if data.shape != output.shape:
+            weight = backend.xp.empty(output.data.shape, output.data.dtype)
+            weight.fill(1)
+        data = weight.data if isinstance(weight, Tensor) else backend.xp.asarray(weight)
+        if data.shape != output.data.shape:
             raise ShapeError(name, expected=f"a gradient of shape {output.shape}", actual=f"shape {data.shape}")
-        if data.dtype != output.dtype:
+        if data.dtype != output.data.dtype:
             if create_graph and isinstance(weight, Tensor) and weight.requires_grad:
                 raise DTypeError(name, expected=f"a gradient of dtype {output.dtype}", actual=str(data.dtype),
                                  hint="convert it with astype, so that the conversion is recorded")  # fmt: skip
@@ -208,11 +215,12 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
     # The seeds are handed on first, as if one operation with all these inputs had just gone back.
     op: Any = None
     edges: Sequence[Any] = [output.edge or output for output, _ in seeds]
-    grads: list[Any] = [value for _, value in seeds]
-    results, needs, saved = tuple(grads), (True,) * len(seeds), ()
+    grads: Sequence[Any] = [value for _, value in seeds]
+    results, saved = tuple(grads), ()
     while True:
-        for value, edge, needed in zip(results, edges, needs):  # noqa: B905 - of equal length, and strict is slow
-            if value is None or not needed:
+        holders: list[int] | None = None
+        for value, edge in zip(results, edges):  # noqa: B905 - of equal length, and strict is slow
+            if value is None or edge is None:
                 continue
             if type(edge) is tuple:
                 source, index, shape = edge
@@ -232,7 +240,15 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
             else:
                 if getattr(value, "shape", None) != edge.data.shape:
                     _refuse_shape(op, results, value, edge.data.shape)
-                _gather(gathered, edge, value, results, grads, saved)
+                key = id(edge)
+                if key in gathered:
+                    gathered[key] = _sum(*gathered[key], value)
+                else:
+                    # Memory that belongs to no one else the leaf may take without a copy.
+                    if holders is None:
+                        holders = [*map(id, results), *map(id, grads), *map(id, saved)]
+                    owned = holders.count(id(value)) == 1 and type(value) is ndarray and value.base is None
+                    gathered[key] = edge, value, owned
         results = saved = ()  # let go of what is not needed while the next operation goes back
         if not heap:
             return gathered
@@ -240,7 +256,8 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
         grads = pending.pop(op)
         if op.special:
             grads = _finish(op, grads, create_graph, gathered)
-        edges, asked = op.edges, None
+        edges = op.edges
+        asked = None
         if wanted is not None and useful is not None:
             for index, value in enumerate(grads):
                 if (op, index) in wanted:
@@ -248,40 +265,24 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
             if op not in useful:
                 continue
             asked = tuple([_leads_on(edge, wanted, useful) for edge in edges])
+            edges = [edge if leads else None for edge, leads in zip(edges, asked, strict=True)]
         ready = op.restore(create_graph, asked)
         results = ready.backward(grads[0]) if len(grads) == 1 else ready.backward(*grads)
-        needs, saved = ready.needs, ready.saved
         if type(results) is not tuple:
             results = tuple(results) if type(results) is list else (results,)
         if len(results) != len(edges) or anomaly:
             _check_results(op, edges, results, grads)
+        saved = ready.saved
         if not retain:
             op.free()
 
 
-def _gather(
-    gathered: dict[Any, Any], leaf: Tensor, value: Any, results: tuple[Any, ...], grads: list[Any], saved: Any
-) -> None:
-    """Add to the gradient of a leaf: into the same memory from the second sum on."""
-    key = id(leaf)
-    if key not in gathered:
-        # Memory that belongs to no one else the leaf may take without a copy.
-        holders = 0
-        for other in results:
-            if other is value:
-                holders += 1
-        owned = holders == 1 and type(value) is np.ndarray and value.base is None
-        if owned:
-            for other in (*grads, *saved):
-                if other is value:
-                    owned = False
-        gathered[key] = (leaf, value, owned)
-        return
-    _, total, owned = gathered[key]
-    if owned and type(total) is np.ndarray:
+def _sum(leaf: Tensor | None, total: Any, owned: bool, value: Any) -> tuple[Tensor | None, Any, bool]:
+    """The gradient of a leaf with another one added: into the same memory from the second sum on."""
+    if owned and type(total) is ndarray:
         np.add(total, value, out=total)
-    else:
-        gathered[key] = (leaf, total + value, True)
+        return leaf, total, True
+    return leaf, total + value, True
 
 
 def _leads_on(edge: Any, wanted: Any, useful: Any) -> bool:
@@ -380,7 +381,7 @@ def _own(like: Tensor, value: Any, owned: bool, create_graph: bool) -> Tensor:
 
 def _accumulate(leaf: Tensor, value: Any, owned: bool, create_graph: bool) -> None:
     """Add a gradient to ``leaf.grad``."""
-    if owned and leaf.grad is None and type(value) is np.ndarray and value.dtype == leaf.data.dtype:
+    if owned and leaf.grad is None and type(value) is ndarray and value.dtype is leaf.data.dtype:
         leaf.grad = Tensor.of(value)  # by far the most frequent
     elif create_graph:
         value = _own(leaf, value, owned, create_graph)

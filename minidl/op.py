@@ -34,6 +34,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy import ndarray
 
 from minidl.backends import device_of
 from minidl.errors import AnomalyError, DeviceError, DTypeError, GraphError, MinidlError, OutOfMemoryError, ShapeError
@@ -117,15 +118,14 @@ class Op:
             self._refuse_reuse()
         # In line, with few calls and no comprehensions: this runs for every operation, and costs more than adding a few
         # numbers does.
-        tensors = recording = loose = False
+        arrays: Any = inputs
+        edges: list[Edge] | None = None  # stays None where all inputs are plain arrays: nothing to record
         for value in inputs:
             if isinstance(value, Tensor):
-                tensors = True
+                arrays, edges = [], []
                 break
-        arrays: Any = inputs
-        if tensors:
-            arrays = []
-            edges: list[Edge] = []
+        if edges is not None:
+            recording = loose = False
             for value in inputs:
                 if isinstance(value, Tensor):
                     arrays.append(value.data)
@@ -135,13 +135,13 @@ class Op:
                         continue
                 else:
                     arrays.append(value)
-                    loose = loose or isinstance(value, np.ndarray)
+                    loose = loose or isinstance(value, ndarray)
                 edges.append(None)
             now = mode.get()
             recording = recording and now.recording
             if loose and recording:
                 self._give_identities(inputs, arrays)
-        count = len(arrays)
+        count = len(inputs)
         try:
             if count == 2:  # spelled out: a call with a star takes 0.1 us more
                 outputs = self.forward(arrays[0], arrays[1])
@@ -152,12 +152,12 @@ class Op:
         except (ValueError, TypeError, MemoryError) as error:
             self._explain(error, arrays)
             raise
-        if type(outputs) is not np.ndarray:
+        if type(outputs) is not ndarray:
             for output in outputs if type(outputs) is tuple else (outputs,):
-                if type(output) is not np.ndarray:
+                if type(output) is not ndarray:
                     outputs = self._arrays_of(outputs)
                     break
-        if not tensors:  # plain arrays: nothing to record
+        if edges is None:
             return outputs
         if now.anomaly:
             self._check_finite(arrays, outputs)
@@ -181,10 +181,12 @@ class Op:
                 self._share_version(inputs, arrays, result)
         if recording:
             self.edges = edges
-            if count == 2:
-                self.needs = edges[0] is not None, edges[1] is not None
+            if count == 3:
+                self.needs = edges[0] is not None, edges[1] is not None, edges[2] is not None
+            elif count == 1:
+                self.needs = (True,)
             else:
-                self.needs = (True,) if count == 1 else tuple([edge is not None for edge in edges])
+                self.needs = tuple([edge is not None for edge in edges])
             self.seq = next(clock)
             saved = self.saved
             if saved:
@@ -283,7 +285,7 @@ class Op:
         """Where each saved array came from: the Tensor that was an input, an `_Output`, or neither."""
         origins: list[Any] = []
         for saved in self.saved:
-            origin = None
+            origin: Any = None
             for number, tensor in enumerate(result if type(result) is tuple else (result,)):
                 if tensor.data is saved:
                     origin = _Output(number, tensor)

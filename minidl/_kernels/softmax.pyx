@@ -14,7 +14,8 @@ from libc.math cimport isinf, log
 
 from minidl.errors import ShapeError
 
-from .arrays cimport empty, empty_like, first, indices, larger, like, real, smaller, vector
+from .arrays cimport PyArray_CheckExact, PyArray_ISCARRAY_RO, empty, empty_like, first, indices, larger, like, real, smaller, vector
+from .reduction cimport sum_kept
 from .reduce cimport HALF, PRODUCT, fold_rows, largest, spread, total
 from .threads cimport threads_for
 from .vecmath cimport exp_below
@@ -380,14 +381,14 @@ cdef void losses_of(const real* x, const cnp.int64_t* label, real* loss, Py_ssiz
         x += classes
 
 
-cdef void losses_grad(const real* g, const real* x, const cnp.int64_t* label, real* dx, Py_ssize_t count,
+cdef void losses_grad(const real* g, real share, const real* x, const cnp.int64_t* label, real* dx, Py_ssize_t count,
                       Py_ssize_t classes, cnp.int64_t ignored) noexcept nogil:
-    """dx = g (softmax(x) - onehot(label))"""
+    """dx = g (softmax(x) - onehot(label)), where g is the same for all rows (NULL): share"""
     cdef Py_ssize_t r, j
     cdef real scale
     softmax_rows(x, dx, count, classes)
     for r in range(count):
-        scale = <real>0 if label[r] == ignored else g[r]
+        scale = <real>0 if label[r] == ignored else share if g == NULL else g[r]
         if scale == 0:
             for j in range(classes):
                 dx[j] = 0
@@ -414,7 +415,22 @@ cdef int check_labels(cnp.ndarray label, Py_ssize_t count, Py_ssize_t classes, c
     return 0
 
 
-def cross_entropy(logits, labels, ignore_index):
+def count_labels(labels, Py_ssize_t classes, cnp.int64_t ignored):
+    """How many labels are not `ignored`; -1 if one of them is not from 0 to classes - 1; None if labels are not int64."""
+    if not PyArray_CheckExact(labels) or cnp.PyArray_TYPE(<cnp.ndarray>labels) != cnp.NPY_INT64 \
+            or not PyArray_ISCARRAY_RO(<cnp.ndarray>labels):
+        return None
+    cdef const cnp.int64_t* label = <const cnp.int64_t*>cnp.PyArray_DATA(<cnp.ndarray>labels)
+    cdef Py_ssize_t size = cnp.PyArray_SIZE(<cnp.ndarray>labels), i, count = 0, wrong = 0
+    with nogil:
+        for i in range(size):
+            count += label[i] != ignored
+            wrong += label[i] != ignored and (label[i] < 0 or label[i] >= classes)
+    return -1 if wrong else count
+
+
+def cross_entropy(logits, labels, ignore_index, share):
+    """The loss of each row, or with a share the sum of them times this number."""
     cdef cnp.ndarray x = first(logits, 2, "cross_entropy"), label = indices(labels, "cross_entropy")
     cdef Py_ssize_t count = cnp.PyArray_DIM(x, 0), classes = cnp.PyArray_DIM(x, 1), start
     cdef cnp.int64_t ignored = ignore_index
@@ -433,16 +449,25 @@ def cross_entropy(logits, labels, ignore_index):
         for start in prange(0, count, rows, nogil=True, num_threads=threads, schedule="static"):
             losses_of(<double*>xp + start * classes, labelp + start, <double*>lossp + start,
                       smaller(rows, count - start), classes, ignored)
-    return loss
+    if share is None:
+        return loss
+    cdef cnp.ndarray total = sum_kept(loss, 0, 0)
+    if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
+        (<float*>cnp.PyArray_DATA(total))[0] *= <float>share
+    else:
+        (<double*>cnp.PyArray_DATA(total))[0] *= <double>share
+    return total
 
 
-def cross_entropy_grad(grad, logits, labels, ignore_index):
+def cross_entropy_grad(grad, logits, labels, ignore_index, share):
+    """The gradient in the logits for a gradient of each loss, or with a share for the one of their sum."""
     cdef cnp.ndarray x = first(logits, 2, "cross_entropy_grad"), label = indices(labels, "cross_entropy_grad")
     cdef Py_ssize_t count = cnp.PyArray_DIM(x, 0), classes = cnp.PyArray_DIM(x, 1), start
-    cdef cnp.ndarray g = vector(grad, x, count, "cross_entropy_grad"), dx = empty_like(x)
+    cdef cnp.ndarray g = None if share is not None else vector(grad, x, count, "cross_entropy_grad"), dx = empty_like(x)
     cdef cnp.int64_t ignored = ignore_index
     check_labels(label, count, classes, ignored, "cross_entropy_grad")
-    cdef void* gp = cnp.PyArray_DATA(g)
+    cdef double one = 0 if share is None else grad * share
+    cdef void* gp = NULL if g is None else cnp.PyArray_DATA(g)
     cdef void* xp = cnp.PyArray_DATA(x)
     cdef void* dxp = cnp.PyArray_DATA(dx)
     cdef cnp.int64_t* labelp = <cnp.int64_t*>cnp.PyArray_DATA(label)
@@ -450,10 +475,10 @@ def cross_entropy_grad(grad, logits, labels, ignore_index):
     cdef int threads = threads_for(count * classes * COST // 1000)
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
         for start in prange(0, count, rows, nogil=True, num_threads=threads, schedule="static"):
-            losses_grad(<float*>gp + start, <float*>xp + start * classes, labelp + start, <float*>dxp + start * classes,
-                        smaller(rows, count - start), classes, ignored)
+            losses_grad(<float*>gp + start if gp != NULL else <float*>NULL, <float>one, <float*>xp + start * classes,
+                        labelp + start, <float*>dxp + start * classes, smaller(rows, count - start), classes, ignored)
     else:
         for start in prange(0, count, rows, nogil=True, num_threads=threads, schedule="static"):
-            losses_grad(<double*>gp + start, <double*>xp + start * classes, labelp + start,
+            losses_grad(<double*>gp + start if gp != NULL else <double*>NULL, one, <double*>xp + start * classes, labelp + start,
                         <double*>dxp + start * classes, smaller(rows, count - start), classes, ignored)
     return dx

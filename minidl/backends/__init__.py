@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minidl import _kernels
 from minidl.backends.compiled import CompiledBackend
@@ -42,7 +43,7 @@ def backend_of(array: Any) -> ReferenceBackend:
     DeviceError
         If the type of the array belongs to no backend.
     """
-    if type(array) is np.ndarray or isinstance(array, (np.ndarray, np.generic)):
+    if type(array) is ndarray or isinstance(array, (ndarray, np.generic)):
         return _choice.get()
     if _is_cupy(array):
         return _CUDA

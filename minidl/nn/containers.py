@@ -115,8 +115,9 @@ class Sequential(_Series):
             self.add_module(name, layer)
 
     def forward(self, x: Any) -> Any:
-        for layer in self._layers():
-            x = layer(x)
+        for layer in list(vars(self).values()):
+            if isinstance(layer, Module):
+                x = layer(x)
         return x
 
     @overload

@@ -76,6 +76,8 @@ class Module(Tree):
         try:
             if self._pre_hooks or self._hooks:
                 return self._call_with_hooks(inputs, options)
+            if len(inputs) == 1 and not options:  # spelled out: a call with stars takes 0.1 us more
+                return self.forward(inputs[0])
             return self.forward(*inputs, **options)
         except MinidlError as error:
             self._add_path(error)

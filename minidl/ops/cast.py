@@ -69,16 +69,18 @@ def floats(*values: Any) -> tuple[Any, ...]:
     ['float32', None, 'float32']
     """
     common = None
-    for value in values:  # one type of float everywhere: by far the most frequent
-        if value is None:
-            continue
-        dtype = value.data.dtype if isinstance(value, Tensor) else getattr(value, "dtype", None)
-        if dtype is not common:
-            if dtype is None or dtype.kind != "f" or (common is not None and dtype != common):
-                break
-            common = dtype
-    else:
-        return values
+    try:
+        for value in values:  # Tensors of one type of float: by far the most frequent
+            if value is not None:
+                dtype = value.data.dtype
+                if dtype is not common:
+                    if common is not None or dtype.kind != "f":
+                        break
+                    common = dtype
+        else:
+            return values
+    except AttributeError:
+        pass  # a number, or an array: its `data` is a buffer without a type
     arrays = [v if v is None or hasattr(v, "dtype") else as_array(v) for v in values]
     arrays = [v if v is None else floating(v) for v in arrays]
     first = next(v.dtype for v in arrays if v is not None)

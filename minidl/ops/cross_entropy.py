@@ -30,6 +30,9 @@ from minidl.tensor import as_array
 __all__ = ["cross_entropy", "nll_loss"]
 
 
+_INT64 = np.dtype(np.int64)
+
+
 class CrossEntropy(Op):
     """ℓₙ = -ln softmax(zₙ)[tₙ], or with a share s the scalar s Σ ℓₙ;  the gradient is `CrossEntropyGrad`."""
 
@@ -39,43 +42,35 @@ class CrossEntropy(Op):
 
     def forward(self, logits: Any, labels: Any) -> Any:
         self.save(logits, labels)
-        backend = backend_of(logits)
-        losses = backend.cross_entropy(logits, labels, self.ignore_index)
-        if self.share is None:
-            return losses
-        loss = backend.sum(losses, (0,), False)
-        loss *= self.share
-        return loss
+        return backend_of(logits).cross_entropy(logits, labels, self.ignore_index, self.share)
 
     def backward(self, grad: Any) -> Any:
         logits, labels = self.saved
-        if self.share is not None:
-            grad = grad * self.share
-        return CrossEntropyGrad(self.ignore_index)(grad, logits, labels), None
+        return CrossEntropyGrad(self.ignore_index, self.share)(grad, logits, labels), None
 
 
 class CrossEntropyGrad(Op):
-    """dz = g (p - e) with p = softmax(z) and e the one-hot label, 0 where it is ignored; g is (N,), or one for all.
+    """dz = g (p - e) with p = softmax(z) and e the one-hot label, 0 where it is ignored; g is (N,), or with a share s
+    g = s γ for all rows.
 
-    With h = ∂L/∂dz:  ∂L/∂g = Σ h (p - e),  ∂L/∂z = p (g h - Σ p g h).
+    With h = ∂L/∂dz:  ∂L/∂g = Σ h (p - e),  ∂L/∂γ = s Σ h (p - e) over all rows,  ∂L/∂z = p (g h - Σ p g h).
     """
 
-    def __init__(self, ignore_index: int) -> None:
+    def __init__(self, ignore_index: int, share: Any) -> None:
         self.ignore_index = ignore_index
+        self.share = share
 
     def forward(self, grad: Any, logits: Any, labels: Any) -> Any:
         self.save(grad, logits, labels)
-        backend = backend_of(logits)
-        if grad.ndim == 0:
-            one, grad = grad, backend.xp.empty(labels.shape, grad.dtype)
-            grad[...] = one
-        return backend.cross_entropy_grad(grad, logits, labels, self.ignore_index)
+        return backend_of(logits).cross_entropy_grad(grad, logits, labels, self.ignore_index, self.share)
 
     def backward(self, direction: Any) -> Any:
         grad, logits, labels = self.saved
         t = plain(labels)[:, None]
         one_hot = (backend_of(t).xp.arange(logits.shape[1]) == t).astype(logits.dtype)
         direction = direction * (t != self.ignore_index).astype(logits.dtype)
+        if self.share is not None:
+            direction = direction * self.share
         p = softmax(logits, 1)
         scaled = p * (direction * (grad if grad.ndim == 0 else reshape(grad, (grad.shape[0], 1))))
         return (
@@ -237,32 +232,27 @@ def _as_rows(name: str, x: Any, target: Any, ignore_index: int) -> Rows:
         scores = reshape(movedim(x, 1, -1) if ndim > 2 else x, (array.size, classes))
         counted = None if counted is None else counted.reshape(array.size)
     # Labels that are fit already stay the user's Tensor: changing them before backward is noticed then.
-    fit = array.dtype == np.int64 and array.ndim == 1
+    fit = array.dtype is _INT64 and array.ndim == 1
     return Rows(scores, target if fit else array.astype(np.int64).reshape(array.size), counted, shape)
 
 
 def _checked_range(name: str, labels: Any, classes: int, ignore_index: int) -> Any:
     """The mask of the labels that count, or None if all do."""
-    if not labels.size:
-        return None
-    if not backend_of(labels).looks:
+    backend = backend_of(labels)
+    if not backend.looks:
         return labels != ignore_index
-    if labels.dtype == np.int64 and not 0 <= ignore_index < classes and labels.view(np.uint64).max() < classes:
-        return None  # by far the most frequent; as an unsigned number a negative label is a huge one
-    lowest, highest = int(labels.min()), int(labels.max())
-    inside = lowest >= 0 and highest < classes
-    if inside and not lowest <= ignore_index <= highest:
+    count = backend.count_labels(labels, classes, ignore_index)
+    if count == labels.size:
         return None
     counted = labels != ignore_index
-    if not inside:
+    if count < 0:
         wrong = counted & ((labels < 0) | (labels >= classes))
-        if bool(wrong.any()):
-            raise IndexingError(
-                name,
-                expected=f"labels from 0 to {classes - 1}, or ignore_index={ignore_index}",
-                actual=f"label {int(labels[wrong][0])}",
-                hint="classes are counted from 0, and x has one score for each along axis 1",
-            )
+        raise IndexingError(
+            name,
+            expected=f"labels from 0 to {classes - 1}, or ignore_index={ignore_index}",
+            actual=f"label {int(labels[wrong][0])}",
+            hint="classes are counted from 0, and x has one score for each along axis 1",
+        )
     return counted
 
 

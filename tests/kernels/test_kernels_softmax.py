@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import DTYPES, check, compiled, draw, falls_back
 
+from minidl.backends.reference import ReferenceBackend
+
 SHAPES = [
     (3, 4),
     (1, 1),
@@ -73,8 +75,36 @@ def test_cross_entropy(shape, dtype, label_type):
     labels = rng.integers(0, min(shape[1], 250), shape[0]).astype(label_type)
     ignore = 1 if label_type == np.uint8 else -100
     labels[::3] = ignore if shape[1] > 1 or label_type != np.uint8 else 0
-    check("cross_entropy", x, labels, ignore, layouts=x.size < 5000)
-    check("cross_entropy_grad", g, x, labels, ignore, layouts=x.size < 5000)
+    for share in (None, 0.25):
+        check("cross_entropy", x, labels, ignore, share, layouts=x.size < 5000)
+    check("cross_entropy_grad", g, x, labels, ignore, None, layouts=x.size < 5000)
+    check("cross_entropy_grad", np.array(-1.5, dtype), x, labels, ignore, 0.25, layouts=x.size < 5000)
+
+
+def test_the_gradient_of_a_sum_may_be_a_scalar():
+    x, labels = draw(np.random.default_rng(9), (4, 3), np.float32), np.array([0, 2, 1, 1])
+    wanted = compiled.cross_entropy_grad(np.full(4, 3, np.float32), x, labels, -100, None)
+    np.testing.assert_array_equal(compiled.cross_entropy_grad(np.float32(6), x, labels, -100, 0.5), wanted)
+
+
+@pytest.mark.parametrize("label_type", [np.int64, np.int32, np.uint8, ">i8"])
+@pytest.mark.parametrize("shape", [(0,), (7,), (3, 4)])
+@pytest.mark.parametrize("strided", [False, True])
+def test_count_labels(shape, label_type, strided):
+    labels = np.random.default_rng(2).integers(0, 5, (*shape[:-1], 2 * shape[-1])).astype(label_type)
+    labels = labels[..., ::2] if strided else labels[..., : shape[-1]].copy()
+    for backend in (compiled, ReferenceBackend()):
+        assert backend.count_labels(labels, 5, -100) == labels.size
+        assert backend.count_labels(labels, 5, 3) == labels.size - list(labels.ravel()).count(3)
+        if labels.size:
+            bad = labels.copy()
+            bad.flat[-1] = 5
+            assert backend.count_labels(bad, 5, 3) == -1
+            assert backend.count_labels(bad, 5, 5) == labels.size - 1
+            if bad.dtype.kind == "i":
+                bad.flat[-1] = -1
+                assert backend.count_labels(bad, 5, 3) == -1
+                assert backend.count_labels(bad, 5, -1) == labels.size - 1
 
 
 @pytest.mark.parametrize("bad", [-1, 3, 2**40, -(2**40)])
@@ -82,9 +112,9 @@ def test_labels_are_validated(bad):
     x = np.zeros((4, 3), np.float32)
     labels = np.array([0, bad, 1, 2])
     with pytest.raises(IndexError, match="label"):
-        compiled.cross_entropy(x, labels, -100)
+        compiled.cross_entropy(x, labels, -100, None)
     with pytest.raises(IndexError, match="label"):
-        compiled.cross_entropy_grad(np.ones(4, np.float32), x, labels, -100)
+        compiled.cross_entropy_grad(np.ones(4, np.float32), x, labels, -100, None)
 
 
 def test_wrong_arguments_are_refused():
@@ -93,20 +123,20 @@ def test_wrong_arguments_are_refused():
         lambda: compiled.softmax(x, 2),
         lambda: compiled.softmax(x, -3),
         lambda: compiled.softmax_grad(x, x.T.copy(), 1),
-        lambda: compiled.cross_entropy(x, np.zeros(3, np.int64), -100),
-        lambda: compiled.cross_entropy_grad(np.ones(5, np.float32), x, np.zeros(4, np.int64), -100),
+        lambda: compiled.cross_entropy(x, np.zeros(3, np.int64), -100, None),
+        lambda: compiled.cross_entropy_grad(np.ones(5, np.float32), x, np.zeros(4, np.int64), -100, None),
     ):
         with pytest.raises((ValueError, IndexError)):
             call()
     with pytest.raises(TypeError, match="integer"):
-        compiled.cross_entropy(x, np.zeros(4), -100)
+        compiled.cross_entropy(x, np.zeros(4), -100, None)
 
 
 def test_half_precision_goes_to_the_reference():
     x = draw(np.random.default_rng(4), (3, 5), np.float32)
     falls_back("softmax", x, 1)
     falls_back("log_softmax", x, 0)
-    falls_back("cross_entropy", x, np.array([0, 1, 2]), -100)
+    falls_back("cross_entropy", x, np.array([0, 1, 2]), -100, None)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -119,8 +149,9 @@ def test_against_pytorch(dtype):
     t = torch.tensor(x, requires_grad=True)
     loss = torch.nn.functional.cross_entropy(t, torch.tensor(labels), reduction="none")
     loss.backward(torch.tensor(g))
-    np.testing.assert_allclose(compiled.cross_entropy(x, labels, -100), loss.detach(), rtol=tolerance, atol=tolerance)
-    got = compiled.cross_entropy_grad(g, x, labels, -100)
+    losses = compiled.cross_entropy(x, labels, -100, None)
+    np.testing.assert_allclose(losses, loss.detach(), rtol=tolerance, atol=tolerance)
+    got = compiled.cross_entropy_grad(g, x, labels, -100, None)
     np.testing.assert_allclose(got, t.grad, rtol=tolerance, atol=tolerance)
     x, g = draw(rng, (3, 6, 5), dtype, 5), draw(rng, (3, 6, 5), dtype)
     for name in ("softmax", "log_softmax"):

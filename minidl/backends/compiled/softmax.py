@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minidl._kernels import kernels
 from minidl.backends.reference.base import Array
 from minidl.backends.reference.softmax import Softmax
@@ -28,12 +30,16 @@ class SoftmaxMixin(Softmax):
             return super().log_softmax_grad(grad, y, axis)
         return kernels.softmax.log_softmax_grad(grad, y, axis)
 
-    def cross_entropy(self, logits: Array, labels: Array, ignore_index: int) -> Array:
-        if not kernels.arrays.alike(logits):
-            return super().cross_entropy(logits, labels, ignore_index)
-        return kernels.softmax.cross_entropy(logits, labels, ignore_index)
+    def count_labels(self, labels: Array, classes: int, ignore_index: int) -> int:
+        count = kernels.softmax.count_labels(labels, classes, ignore_index)
+        return super().count_labels(labels, classes, ignore_index) if count is None else count
 
-    def cross_entropy_grad(self, grad: Array, logits: Array, labels: Array, ignore_index: int) -> Array:
-        if not kernels.arrays.alike(grad, logits):
-            return super().cross_entropy_grad(grad, logits, labels, ignore_index)
-        return kernels.softmax.cross_entropy_grad(grad, logits, labels, ignore_index)
+    def cross_entropy(self, logits: Array, labels: Array, ignore_index: int, share: Any) -> Array:
+        if not kernels.arrays.alike(logits):
+            return super().cross_entropy(logits, labels, ignore_index, share)
+        return kernels.softmax.cross_entropy(logits, labels, ignore_index, share)
+
+    def cross_entropy_grad(self, grad: Array, logits: Array, labels: Array, ignore_index: int, share: Any) -> Array:
+        if not kernels.arrays.alike(logits, grad if share is None else None):
+            return super().cross_entropy_grad(grad, logits, labels, ignore_index, share)
+        return kernels.softmax.cross_entropy_grad(grad, logits, labels, ignore_index, share)

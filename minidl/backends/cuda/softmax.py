@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from minidl.backends.cuda.launch import fits, launch
 from minidl.backends.reference.base import Array
@@ -26,17 +27,19 @@ class SoftmaxMixin(Softmax):
     def log_softmax_grad(self, grad: Array, y: Array, axis: int) -> Array:
         return self._rows_grad(grad, y, axis, True) if fits(grad, y) else super().log_softmax_grad(grad, y, axis)
 
-    def cross_entropy(self, logits: Array, labels: Array, ignore_index: int) -> Array:
+    def cross_entropy(self, logits: Array, labels: Array, ignore_index: int, share: Any) -> Array:
         if not fits(logits) or labels.dtype.name != "int64":
-            return super().cross_entropy(logits, labels, ignore_index)
+            return super().cross_entropy(logits, labels, ignore_index, share)
         losses = self.xp.empty(len(logits), logits.dtype)
         launch("softmax", "cross_entropy", logits.dtype, len(losses), self._dense(logits), self._dense(labels), losses,
                *logits.shape, ignore_index, blocks=len(losses))  # fmt: skip
-        return losses
+        return losses if share is None else self.sum(losses, (0,), False) * share
 
-    def cross_entropy_grad(self, grad: Array, logits: Array, labels: Array, ignore_index: int) -> Array:
+    def cross_entropy_grad(self, grad: Array, logits: Array, labels: Array, ignore_index: int, share: Any) -> Array:
         if not fits(grad, logits) or labels.dtype.name != "int64":
-            return super().cross_entropy_grad(grad, logits, labels, ignore_index)
+            return super().cross_entropy_grad(grad, logits, labels, ignore_index, share)
+        if share is not None:
+            grad = self.xp.broadcast_to(grad * share, labels.shape)
         logits_grad = self.xp.empty(logits.shape, logits.dtype)
         launch("softmax", "cross_entropy_grad", logits.dtype, logits_grad.size, self._dense(grad), self._dense(logits),
                self._dense(labels), logits_grad, *logits.shape, ignore_index, blocks=len(logits))  # fmt: skip

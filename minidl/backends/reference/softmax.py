@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from minidl.backends.reference.base import Array, Base
+from typing import Any
+
+from minidl.backends.reference.base import Array
+from minidl.backends.reference.reduce import Reduce
 
 __all__ = ["Softmax"]
 
 
-class Softmax(Base):
+class Softmax(Reduce):
     """softmax, log_softmax and cross_entropy, with their gradients."""
 
     def softmax(self, x: Array, axis: int) -> Array:
@@ -38,8 +41,14 @@ class Softmax(Base):
         r"""Return the gradient of `log_softmax`, :math:`g_i - e^{y_i} \sum_j g_j` for y = log_softmax(x)."""
         return self._dense(grad - self.xp.exp(y) * grad.sum(axis=axis, keepdims=True))
 
-    def cross_entropy(self, logits: Array, labels: Array, ignore_index: int) -> Array:
-        r"""Return the loss of each sample.
+    def count_labels(self, labels: Array, classes: int, ignore_index: int) -> int:
+        """Return how many labels are not `ignore_index`; -1 if one of them is not from 0 to classes - 1."""
+        counted = labels != ignore_index
+        fit = (labels >= 0) & (labels < classes)
+        return int(counted.sum()) if bool((fit | ~counted).all()) else -1
+
+    def cross_entropy(self, logits: Array, labels: Array, ignore_index: int, share: Any) -> Array:
+        r"""Return the loss of each sample, or with a `share` the 0-d sum of them all times this number.
 
         .. math:: \ell_n = -\log \operatorname{softmax}(z_n)_{t_n}
 
@@ -49,10 +58,11 @@ class Softmax(Base):
         ignored = labels == ignore_index
         labels = self.xp.where(ignored, 0, labels)
         picked = self.xp.take_along_axis(self.log_softmax(logits, 1), labels[:, None], axis=1)[:, 0]
-        return self.xp.where(ignored, 0, -picked)
+        losses = self.xp.where(ignored, 0, -picked)
+        return losses if share is None else self.sum(losses, (0,), False) * share
 
-    def cross_entropy_grad(self, grad: Array, logits: Array, labels: Array, ignore_index: int) -> Array:
-        r"""Return the gradient of `cross_entropy` in the logits, (N, C) for `grad` (N,).
+    def cross_entropy_grad(self, grad: Array, logits: Array, labels: Array, ignore_index: int, share: Any) -> Array:
+        r"""Return the gradient of `cross_entropy` in the logits, (N, C), for `grad` (N,), or 0-d with a `share`.
 
         .. math:: dz_{nc} = g_n\,(\operatorname{softmax}(z_n)_c - [c = t_n])
 
@@ -60,7 +70,8 @@ class Softmax(Base):
         """
         xp = self.xp
         one_hot = xp.arange(logits.shape[1]) == labels[:, None]
-        logits_grad = grad[:, None] * (self.softmax(logits, 1) - one_hot)
+        grad = grad if share is None else grad * share
+        logits_grad = grad[..., None] * (self.softmax(logits, 1) - one_hot)
         return self._dense(xp.where((labels == ignore_index)[:, None], 0, logits_grad))
 
     def _shifted(self, x: Array, axis: int) -> tuple[Array, Array]:
