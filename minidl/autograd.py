@@ -267,7 +267,7 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
             asked = tuple([_leads_on(edge, wanted, useful) for edge in edges])
             edges = [edge if leads else None for edge, leads in zip(edges, asked, strict=True)]
         ready = op.restore(create_graph, asked)
-        results = ready.backward(grads[0]) if len(grads) == 1 else ready.backward(*grads)
+        results = ready.backward(*grads) if op.special else ready.backward(grads[0])
         if type(results) is not tuple:
             results = tuple(results) if type(results) is list else (results,)
         if len(results) != len(edges) or anomaly:

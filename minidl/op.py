@@ -121,7 +121,7 @@ class Op:
         arrays: Any = inputs
         edges: list[Edge] | None = None  # stays None where all inputs are plain arrays: nothing to record
         for value in inputs:
-            if isinstance(value, Tensor):
+            if type(value) is not ndarray and isinstance(value, Tensor):  # isinstance says no slowly
                 arrays, edges = [], []
                 break
         if edges is not None:

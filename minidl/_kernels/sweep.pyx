@@ -336,12 +336,13 @@ cdef void sweep(Sweep* s, const real* model) except *:
     cdef int threads = threads_for(2 * pixels * s.images * s.groups * s.outputs // FLOPS)
     cut(s, threads, deepest, model)
     cdef Py_ssize_t size_planes = s.item_images * s.staged_image + WIDE * 32
-    cdef Py_ssize_t size_packed = s.tile * KC + PIECE if s.packed else 0
+    cdef Py_ssize_t block = smaller(deepest, KC) if s.packed else 0
+    cdef Py_ssize_t size_packed = s.tile * block + PIECE
     cdef Py_ssize_t size_sums = ((s.outputs if s.packed or s.direct else s.panel) + 1) * s.ld
     cdef Py_ssize_t size_own = size_planes + size_packed + size_sums
     cdef Py_ssize_t size_starts = s.groups * s.outputs + 1       # a padded panel has a row more
     cdef Py_ssize_t size_weights = s.groups * (s.outputs + 1) * terms
-    cdef Py_ssize_t* tables = <Py_ssize_t*>take((2 * terms + KC) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t* tables = <Py_ssize_t*>take((2 * terms + block) * sizeof(Py_ssize_t))
     cdef real* numbers
     try:
         numbers = <real*>take((size_weights + size_starts + threads * size_own) * sizeof(real))
@@ -352,7 +353,7 @@ cdef void sweep(Sweep* s, const real* model) except *:
     cdef real* starts = numbers + size_weights
     cdef real* own = starts + size_starts
     cdef Py_ssize_t* off_packed = tables + 2 * terms
-    for k in range(KC):
+    for k in range(block):
         off_packed[k] = k * s.tile
     for i in range(threads):     # columns that no pixel is packed into are multiplied too: old denormal numbers are slow
         for k in range(size_packed):
