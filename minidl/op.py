@@ -181,10 +181,12 @@ class Op:
                 self._share_version(inputs, arrays, result)
         if recording:
             self.edges = edges
-            if count == 3:
-                self.needs = edges[0] is not None, edges[1] is not None, edges[2] is not None
+            if count == 2:
+                self.needs = edges[0] is not None, edges[1] is not None
             elif count == 1:
                 self.needs = (True,)
+            elif count == 3:
+                self.needs = edges[0] is not None, edges[1] is not None, edges[2] is not None
             else:
                 self.needs = tuple([edge is not None for edge in edges])
             self.seq = next(clock)
