@@ -78,7 +78,7 @@ cdef enum:
     SMALLEST_BITS = 14                   # blocks of 16 KiB and more are pooled
     BINS = 8 * 40                        # eight an octave
     WASTE = 2                            # how many bins too large a small free block may be
-    CUT = 1 << 17                        # from 128 KiB on blocks are cut, and what is left over is as large, too
+    CUT = 1 << 18                        # from 256 KiB on blocks are cut, and what is left over is as large, too
     SPLIT = 24                           # how many bins too large a block may be that is cut: eight times
     COLOURS = 16                         # places in a page of 4 KiB where a segment may start
     HUGE_BITS = 22                       # from 4 MiB on the system may map pages of 2 MiB (NumPy asks for them, too)
