@@ -52,11 +52,9 @@ def backward(
     with _Recording(create_graph):
         gathered = _walk(seeds, None, create_graph, retain)
         # All hooks run before the first grad changes: one that raises leaves everything as it was.
-        found = [
-            (leaf, _run_hooks(leaf._hooks, value), False) if leaf._hooks else (leaf, value, owned)
-            for leaf, value, owned in gathered.values()
-        ]
-        for leaf, value, owned in found:
+        for leaf in [leaf for leaf in gathered if leaf._hooks]:
+            gathered[leaf] = _run_hooks(leaf._hooks, gathered[leaf][0]), False
+        for leaf, (value, owned) in gathered.items():
             _accumulate(leaf, value, owned, create_graph)
 
 
@@ -120,13 +118,13 @@ def grad(
                                      hint="allow_unused=True gives None for it")  # fmt: skip
                 results.append(None)
                 continue
-            _, value, owned = gathered[key]
+            value, owned = gathered[key]
             value = _run_hooks(tensor._hooks, value)
             results.append(_own(tensor, value, owned and not tensor._hooks, create_graph))
-            gathered[key] = (None, value, False)  # the same input may be asked for again
-        for retaining, value, _ in gathered.values():
-            if retaining is not None and retaining.op is not None:
-                _accumulate(retaining, value, False, create_graph)
+            gathered[key] = value, False  # the same input may be asked for again
+        for key, (value, _) in gathered.items():
+            if isinstance(key, Tensor) and key.op is not None:  # it retains its gradient
+                _accumulate(key, value, False, create_graph)
     return tuple(results)
 
 
@@ -158,7 +156,8 @@ def _listed(what: str, values: Any) -> list[Tensor]:
 
 
 def _key(tensor: Tensor) -> Any:
-    return id(tensor) if tensor.edge is None else tensor.edge[:2]
+    """Under which its gradient is gathered: a leaf itself, or the operation and the number of its output."""
+    return tensor if tensor.edge is None else tensor.edge[:2]
 
 
 def _seed(outputs: list[Tensor], weights: list[Any], create_graph: bool, name: str) -> list[tuple[Tensor, Any]]:
@@ -203,12 +202,12 @@ def _seed(outputs: list[Tensor], weights: list[Any], create_graph: bool, name: s
 def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_graph: bool, retain: bool) -> Any:
     """Carry gradients from the seeds back to the targets (None: to every leaf).
 
-    Returns ``{key: (tensor, gradient, owned)}``; `owned` says that no one else holds the gradient's memory.
+    Returns ``{key: (gradient, owned)}``; `owned` says that no one else holds the gradient's memory.
     """
-    wanted = None if targets is None else {_key(t): t for t in targets}
+    wanted = None if targets is None else {_key(t) for t in targets}
     useful = None if wanted is None else _useful([output for output, _ in seeds], wanted)
     pending: dict[Op, list[Any]] = {}  # what has arrived for the outputs of an operation
-    gathered: dict[Any, tuple[Tensor | None, Any, bool]] = {}
+    gathered: dict[Any, tuple[Any, bool]] = {}
     heap: list[tuple[int, Op]] = []
     anomaly = mode.get().anomaly
     push, pop = heapq.heappush, heapq.heappop
@@ -222,14 +221,16 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
         for value, edge in zip(results, edges):  # noqa: B905 - of equal length, and strict is slow
             if value is None or edge is None:
                 continue
-            if type(edge) is tuple:
-                source, index, shape = edge
-                try:
-                    fits = value.shape == shape
-                except AttributeError:
-                    fits = False
-                if not fits:
-                    _refuse_shape(op, results, value, shape)
+            inner = type(edge) is tuple
+            shape = edge[2] if inner else edge.data.shape
+            try:
+                fits = value.shape == shape
+            except AttributeError:
+                fits = False
+            if not fits:
+                _refuse_shape(op, results, value, shape)
+            if inner:
+                source, index, _ = edge
                 waiting = pending.get(source)
                 if waiting is None:
                     pending[source] = waiting = [None] * (len(source._outputs) or 1) if source.special else [None]
@@ -237,18 +238,14 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
                 elif waiting[index] is not None:
                     value = waiting[index] + value
                 waiting[index] = value
+            elif edge in gathered:
+                gathered[edge] = _sum(*gathered[edge], value)
             else:
-                if getattr(value, "shape", None) != edge.data.shape:
-                    _refuse_shape(op, results, value, edge.data.shape)
-                key = id(edge)
-                if key in gathered:
-                    gathered[key] = _sum(*gathered[key], value)
-                else:
-                    # Memory that belongs to no one else the leaf may take without a copy.
-                    if holders is None:
-                        holders = [*map(id, results), *map(id, grads), *map(id, saved)]
-                    owned = holders.count(id(value)) == 1 and type(value) is ndarray and value.base is None
-                    gathered[key] = edge, value, owned
+                # Memory that belongs to no one else the leaf may take without a copy.
+                if holders is None:
+                    holders = [*map(id, results), *map(id, grads), *map(id, saved)]
+                owned = holders.count(id(value)) == 1 and type(value) is ndarray and value.base is None
+                gathered[edge] = value, owned
         results = saved = ()  # let go of what is not needed while the next operation goes back
         if not heap:
             return gathered
@@ -261,7 +258,7 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
         if wanted is not None and useful is not None:
             for index, value in enumerate(grads):
                 if (op, index) in wanted:
-                    gathered[op, index] = (None, value, False)
+                    gathered[op, index] = value, False
             if op not in useful:
                 continue
             asked = tuple([_leads_on(edge, wanted, useful) for edge in edges])
@@ -277,21 +274,21 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
             op.free()
 
 
-def _sum(leaf: Tensor | None, total: Any, owned: bool, value: Any) -> tuple[Tensor | None, Any, bool]:
+def _sum(total: Any, owned: bool, value: Any) -> tuple[Any, bool]:
     """The gradient of a leaf with another one added: into the same memory from the second sum on."""
     if owned and type(total) is ndarray:
         np.add(total, value, out=total)
-        return leaf, total, True
-    return leaf, total + value, True
+        return total, True
+    return total + value, True
 
 
 def _leads_on(edge: Any, wanted: Any, useful: Any) -> bool:
     if edge is None or wanted is None:
         return edge is not None
-    return id(edge) in wanted if isinstance(edge, Tensor) else edge[:2] in wanted or edge[0] in useful
+    return edge in wanted if isinstance(edge, Tensor) else edge[:2] in wanted or edge[0] in useful
 
 
-def _useful(outputs: list[Tensor], wanted: dict[Any, Tensor]) -> set[Op]:
+def _useful(outputs: list[Tensor], wanted: set[Any]) -> set[Op]:
     """The operations on a path from the outputs to the wanted Tensors; only these are asked for gradients."""
     reached: set[Op] = set()
     stack = [output.op for output in outputs if output.op is not None]
@@ -323,7 +320,7 @@ def _finish(op: Op, grads: list[Any], create_graph: bool, gathered: dict[Any, An
         if op._retained and index in op._retained:
             tensor = op._retained[index]()
             if tensor is not None:
-                gathered[id(tensor)] = (tensor, grads[index], False)
+                gathered[tensor] = grads[index], False
     return grads
 
 

@@ -338,16 +338,23 @@ class Calls:
 
     log_softmax_grad = softmax_grad
 
+    def count_labels(self) -> list[Any]:
+        classes, shape = self.size(1, 40), self.shape()
+        labels = self.rng.integers(-1 if self.flag() else 0, classes + self.flag(), shape)
+        return [labels, classes, self.draw(st.sampled_from([-100, -1, 0]))]
+
     def cross_entropy(self) -> list[Any]:
         n, c = self.rows(), self.size(1, 40) + 60 * self.large
         labels = self.rng.integers(0, c, n)
         ignore_index = self.draw(st.sampled_from([-100, 0]))
         labels[self.rng.random(n) < 0.2] = ignore_index
-        return [10 ** self.size(0, 3) * self.normal(n, c), labels, ignore_index]
+        share = self.draw(st.sampled_from([None, 1.0, 0.3]))
+        return [10 ** self.size(0, 3) * self.normal(n, c), labels, ignore_index, share]
 
     def cross_entropy_grad(self) -> list[Any]:
-        logits, labels, ignore_index = self.cross_entropy()
-        return [self.normal(len(labels)), logits, labels, ignore_index]
+        logits, labels, ignore_index, share = self.cross_entropy()
+        grad = self.normal(len(labels)) if share is None else self.normal(1).reshape(())
+        return [grad, logits, labels, ignore_index, share]
 
     def sum(self) -> list[Any]:
         shape = self.shape()

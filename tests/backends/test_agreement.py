@@ -153,8 +153,8 @@ BAD_INDICES = {
     "embedding_grad": lambda bad: (np.ones((2, 3)), np.array([0, bad]), 4),
     "max_pool2d_grad": lambda bad: (np.ones((1, 1, 1, 2)), np.array([0, bad]).reshape(1, 1, 1, 2), (2, 2)),
     "max_pool2d_take": lambda bad: (np.ones((1, 1, 2, 2)), np.array([0, bad]).reshape(1, 1, 1, 2)),
-    "cross_entropy": lambda bad: (np.ones((2, 4)), np.array([0, bad]), -100),
-    "cross_entropy_grad": lambda bad: (np.ones(2), np.ones((2, 4)), np.array([0, bad]), -100),
+    "cross_entropy": lambda bad: (np.ones((2, 4)), np.array([0, bad]), -100, None),
+    "cross_entropy_grad": lambda bad: (np.ones(2), np.ones((2, 4)), np.array([0, bad]), -100, None),
 }
 
 

@@ -48,7 +48,7 @@ def test_stable_at_a_thousand():
         [[0, -1000, -2000], [math.log(e), math.log(e), math.log(e) - 1]],
         rtol=1e-13,
     )
-    losses = backend.cross_entropy(x, np.array([2, 0]), -100)
+    losses = backend.cross_entropy(x, np.array([2, 0]), -100, None)
     np.testing.assert_allclose(losses, [2000, -math.log(e)], rtol=1e-13)
 
 
@@ -70,8 +70,8 @@ def test_nan_stays_in_its_row():
 def test_cross_entropy_against_the_definition():
     rng = np.random.default_rng(2)
     logits, labels, grad = rng.standard_normal((6, 4)), np.array([0, 3, -7, 1, 1, -7]), rng.standard_normal(6)
-    losses = backend.cross_entropy(logits, labels, -7)
-    logits_grad = backend.cross_entropy_grad(grad, logits, labels, -7)
+    losses = backend.cross_entropy(logits, labels, -7, None)
+    logits_grad = backend.cross_entropy_grad(grad, logits, labels, -7, None)
     for n, label in enumerate(labels.tolist()):
         probabilities = softmax_by_loops(logits[n].tolist())
         if label == -7:
@@ -80,6 +80,32 @@ def test_cross_entropy_against_the_definition():
         assert losses[n] == pytest.approx(-math.log(probabilities[label]), rel=1e-12)
         expected = [grad[n] * (p - (c == label)) for c, p in enumerate(probabilities)]
         np.testing.assert_allclose(logits_grad[n], expected, rtol=1e-11, atol=1e-14)
+
+
+def test_a_share_makes_one_loss_of_all():
+    rng = np.random.default_rng(7)
+    logits, labels = rng.standard_normal((6, 4)), np.array([0, 3, -7, 1, 1, -7])
+    losses = backend.cross_entropy(logits, labels, -7, None)
+    loss = backend.cross_entropy(logits, labels, -7, 0.25)
+    assert loss.shape == () and loss == pytest.approx(sum(losses.tolist()) / 4, rel=1e-12)
+    each = backend.cross_entropy_grad(np.full(6, 0.5), logits, labels, -7, None)
+    np.testing.assert_allclose(backend.cross_entropy_grad(np.array(2.0), logits, labels, -7, 0.25), each, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("labels", "ignore_index", "count"),
+    [
+        ([0, 3, 1], -100, 3),
+        ([0, 3, 1], 3, 2),
+        ([0, 4, 1], -100, -1),
+        ([0, 4, 1], 4, 2),
+        ([0, -1, 1], -100, -1),
+        ([-1, -1], -1, 0),
+        ([], -100, 0),
+    ],
+)
+def test_count_labels(labels, ignore_index, count):
+    assert backend.count_labels(np.array(labels, np.int64), 4, ignore_index) == count
 
 
 def test_cross_entropy_against_torch():
@@ -91,16 +117,16 @@ def test_cross_entropy_against_torch():
     logits_t = torch.tensor(logits, requires_grad=True)
     losses_t = torch.nn.functional.cross_entropy(logits_t, torch.tensor(labels), reduction="none")
     losses_t.backward(torch.tensor(grad))
-    losses = backend.cross_entropy(logits, labels, -100)
+    losses = backend.cross_entropy(logits, labels, -100, None)
     np.testing.assert_allclose(losses, losses_t.detach(), rtol=1e-12, atol=1e-13)
-    logits_grad = backend.cross_entropy_grad(grad, logits, labels, -100)
+    logits_grad = backend.cross_entropy_grad(grad, logits, labels, -100, None)
     np.testing.assert_allclose(logits_grad, logits_t.grad, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64])
 def test_labels_of_any_integer_dtype(dtype):
     logits = np.random.default_rng(4).standard_normal((3, 4))
-    losses = backend.cross_entropy(logits, np.array([0, 3, 1], dtype), -100)
+    losses = backend.cross_entropy(logits, np.array([0, 3, 1], dtype), -100, None)
     expected = -backend.log_softmax(logits, 1)[[0, 1, 2], [0, 3, 1]]
     np.testing.assert_array_equal(losses, expected)
 
@@ -108,8 +134,10 @@ def test_labels_of_any_integer_dtype(dtype):
 def test_an_ignored_row_of_nan_counts_nothing():
     logits = np.array([[math.nan, 1.0], [0.0, 0.0]])
     labels = np.array([-100, 1])
-    np.testing.assert_allclose(backend.cross_entropy(logits, labels, -100), [0, math.log(2)])
-    np.testing.assert_allclose(backend.cross_entropy_grad(np.ones(2), logits, labels, -100), [[0, 0], [0.5, -0.5]])
+    np.testing.assert_allclose(backend.cross_entropy(logits, labels, -100, None), [0, math.log(2)])
+    np.testing.assert_allclose(
+        backend.cross_entropy_grad(np.ones(2), logits, labels, -100, None), [[0, 0], [0.5, -0.5]]
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -122,5 +150,5 @@ def test_zero_size(shape, axis):
         assert backend.softmax_grad(x, y, axis).shape == shape
         assert backend.log_softmax_grad(x, y, axis).shape == shape
     labels = np.empty(0, np.int64)
-    assert backend.cross_entropy(np.empty((0, 3)), labels, -100).shape == (0,)
-    assert backend.cross_entropy_grad(np.empty(0), np.empty((0, 3)), labels, -100).shape == (0, 3)
+    assert backend.cross_entropy(np.empty((0, 3)), labels, -100, None).shape == (0,)
+    assert backend.cross_entropy_grad(np.empty(0), np.empty((0, 3)), labels, -100, None).shape == (0, 3)

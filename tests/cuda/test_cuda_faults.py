@@ -78,7 +78,7 @@ FAULTS = {
     "cross entropy: labels from one": (
         "softmax",
         "cross_entropy",
-        (noise(3, 4), np.array([0, 3, 1]), -100),
+        (noise(3, 4), np.array([0, 3, 1]), -100, None),
         "base[label]",
         "base[label - 1]",
     ),

@@ -59,7 +59,7 @@ class Softmax(Reduce):
         labels = self.xp.where(ignored, 0, labels)
         picked = self.xp.take_along_axis(self.log_softmax(logits, 1), labels[:, None], axis=1)[:, 0]
         losses = self.xp.where(ignored, 0, -picked)
-        return losses if share is None else self.sum(losses, (0,), False) * share
+        return losses if share is None else self._dense(self.sum(losses, (0,), False) * share)
 
     def cross_entropy_grad(self, grad: Array, logits: Array, labels: Array, ignore_index: int, share: Any) -> Array:
         r"""Return the gradient of `cross_entropy` in the logits, (N, C), for `grad` (N,), or 0-d with a `share`.
