@@ -128,10 +128,11 @@ cdef bint minimal(Options* p, Py_ssize_t images, cnp.ndarray source, cnp.ndarray
 
 cdef bint pointwise(Options* p, Py_ssize_t images, cnp.ndarray source, cnp.ndarray weight__oc, void* bias,
                     cnp.ndarray result, bint gradient) except -1:
-    """Try a product of matrices: result[n] = W source[n], or W' source[n]; (C, pixels) is an image. A kernel of 1x1."""
+    """Try a product of matrices: result[n] = W source[n], or W' source[n]; (C, pixels) is an image. A kernel of 1x1 that
+    sees every pixel."""
     cdef Py_ssize_t plane = p.h * p.w, n
     cdef Plan plan
-    if p.kh != 1 or p.kw != 1 or p.stride_h != 1 or p.stride_w != 1 or p.pad_h or p.pad_w or p.groups != 1:
+    if p.kh != 1 or p.kw != 1 or p.oh != p.h or p.ow != p.w or p.pad_h or p.pad_w or p.groups != 1:
         return False
     if plane > MANY_PIXELS and images > 1:
         return False             # the sweep reads long planes in longer runs

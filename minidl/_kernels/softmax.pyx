@@ -451,16 +451,19 @@ def cross_entropy(logits, labels, ignore_index, share):
                       smaller(rows, count - start), classes, ignored)
     if share is None:
         return loss
-    cdef cnp.ndarray total = sum_kept(loss, 0, 0)
+    cdef cnp.ndarray mean = sum_kept(loss, 0, 0)
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        (<float*>cnp.PyArray_DATA(total))[0] *= <float>share
+        (<float*>cnp.PyArray_DATA(mean))[0] *= <float>share
     else:
-        (<double*>cnp.PyArray_DATA(total))[0] *= <double>share
-    return total
+        (<double*>cnp.PyArray_DATA(mean))[0] *= <double>share
+    return mean
 
 
 def cross_entropy_grad(grad, logits, labels, ignore_index, share):
-    """The gradient in the logits for a gradient of each loss, or with a share for the one of their sum."""
+    """The gradient in the logits for a gradient of each loss, or with a share for the one of their sum, a number."""
+    if share is not None and cnp.PyArray_Check(grad) and cnp.PyArray_NDIM(<cnp.ndarray>grad):
+        raise ShapeError("cross_entropy_grad", expected="one number with a share", actual=f"shape {grad.shape}",
+                         hint="share=None takes a gradient for each row")
     cdef cnp.ndarray x = first(logits, 2, "cross_entropy_grad"), label = indices(labels, "cross_entropy_grad")
     cdef Py_ssize_t count = cnp.PyArray_DIM(x, 0), classes = cnp.PyArray_DIM(x, 1), start
     cdef cnp.ndarray g = None if share is not None else vector(grad, x, count, "cross_entropy_grad"), dx = empty_like(x)

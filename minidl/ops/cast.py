@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minidl.dtypes import DTypeLike, as_dtype, get_default_dtype
 from minidl.gradcheck import call, cases
@@ -70,17 +71,17 @@ def floats(*values: Any) -> tuple[Any, ...]:
     """
     common = None
     try:
-        for value in values:  # Tensors of one type of float: by far the most frequent
+        for value in values:  # Tensors or arrays of one type of float: by far the most frequent
             if value is not None:
-                dtype = value.data.dtype
+                dtype = (value if type(value) is ndarray else value.data).dtype
                 if dtype is not common:
-                    if common is not None or dtype.kind != "f":
+                    if dtype.kind != "f" or (common is not None and dtype != common):
                         break
                     common = dtype
         else:
             return values
-    except AttributeError:
-        pass  # a number, or an array: its `data` is a buffer without a type
+    except (AttributeError, ValueError):
+        pass  # a number or a list, or an array whose `data` is a buffer
     arrays = [v if v is None or hasattr(v, "dtype") else as_array(v) for v in values]
     arrays = [v if v is None else floating(v) for v in arrays]
     first = next(v.dtype for v in arrays if v is not None)

@@ -7,6 +7,7 @@ this is the last step of every classifier, and it is where one-by-one arithmetic
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -224,6 +225,8 @@ def _as_rows(name: str, x: Any, target: Any, ignore_index: int) -> Rows:
             actual=f"shape {array.shape}",
             hint="one label for each sample: target.squeeze(1)" if array.shape == (*shape, 1) else "",
         )
+    if type(ignore_index) is not int or not -(2**63) <= ignore_index < 2**63:
+        ignore_index = _as_int64(name, ignore_index)
     classes = axes[1 if ndim > 1 else 0]
     counted = _checked_range(name, array, classes, ignore_index)
     if ndim == 2:
@@ -232,8 +235,18 @@ def _as_rows(name: str, x: Any, target: Any, ignore_index: int) -> Rows:
         scores = reshape(movedim(x, 1, -1) if ndim > 2 else x, (array.size, classes))
         counted = None if counted is None else counted.reshape(array.size)
     # Labels that are fit already stay the user's Tensor: changing them before backward is noticed then.
-    fit = array.dtype is _INT64 and array.ndim == 1
+    fit = array.dtype == _INT64 and array.ndim == 1
     return Rows(scores, target if fit else array.astype(np.int64).reshape(array.size), counted, shape)
+
+
+def _as_int64(name: str, ignore_index: Any) -> int:
+    try:
+        number = operator.index(ignore_index)
+    except TypeError:
+        number = 2**63
+    if not -(2**63) <= number < 2**63:
+        raise OptionError(f"{name} ignore_index", expected="an integer of 64 bits", actual=repr(ignore_index))
+    return number
 
 
 def _checked_range(name: str, labels: Any, classes: int, ignore_index: int) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -180,6 +182,28 @@ def test_what_does_not_fit_is_refused(call):
 def test_integers_are_refused():
     with pytest.raises(DTypeError):
         kernels.conv.conv2d(ONES.astype(int), KERNEL.astype(int), None, *PLAIN)
+
+
+@pytest.mark.parametrize("kernel_size", list(itertools.product((1, 2, 3), repeat=2)))
+def test_every_small_image(kernel_size):
+    """Strides that lead out of the image, kernels that just fit: all of them, on one image of each size up to 4x4."""
+    rng = np.random.default_rng(6)
+    one_to_three = list(itertools.product((1, 2, 3), repeat=2))
+    for size, stride, padding in itertools.product(
+        itertools.product((1, 2, 3, 4), repeat=2), one_to_three, itertools.product((0, 1), repeat=2)
+    ):
+        out = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(size, padding, kernel_size, stride, strict=True)]
+        if min(out) < 1:
+            continue
+        x, weight = rng.standard_normal((2, 2, *size)), rng.standard_normal((3, 2, *kernel_size))
+        grad, options = rng.standard_normal((2, 3, *out)), (stride, padding, (1, 1), 1)
+        y, dx, dw = oracle(x, weight, grad, *options)
+        for wanted, result in (
+            (y, kernels.conv.conv2d(x, weight, None, *options)),
+            (dx, kernels.conv.conv2d_input_grad(grad, weight, size, *options)),
+            (dw, kernels.conv.conv2d_weight_grad(grad, x, kernel_size, *options)),
+        ):
+            np.testing.assert_allclose(result, wanted, rtol=0, atol=1e-12, err_msg=f"{size}, {options}")
 
 
 def test_a_huge_stride_costs_nothing():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import DTYPES, check, compiled, draw, falls_back
 
+from minidl._kernels import kernels
 from minidl.backends.reference import ReferenceBackend
 
 SHAPES = [
@@ -93,11 +94,13 @@ def test_the_gradient_of_a_sum_may_be_a_scalar():
 def test_count_labels(shape, label_type, strided):
     labels = np.random.default_rng(2).integers(0, 5, (*shape[:-1], 2 * shape[-1])).astype(label_type)
     labels = labels[..., ::2] if strided else labels[..., : shape[-1]].copy()
+    in_kernel = labels.dtype == np.int64 and labels.flags.c_contiguous
+    assert (kernels.softmax.count_labels(labels, 5, -100) is not None) == in_kernel
     for backend in (compiled, ReferenceBackend()):
         assert backend.count_labels(labels, 5, -100) == labels.size
         assert backend.count_labels(labels, 5, 3) == labels.size - list(labels.ravel()).count(3)
         if labels.size:
-            bad = labels.copy()
+            bad = labels  # as strided as they are
             bad.flat[-1] = 5
             assert backend.count_labels(bad, 5, 3) == -1
             assert backend.count_labels(bad, 5, 5) == labels.size - 1
@@ -105,6 +108,7 @@ def test_count_labels(shape, label_type, strided):
                 bad.flat[-1] = -1
                 assert backend.count_labels(bad, 5, 3) == -1
                 assert backend.count_labels(bad, 5, -1) == labels.size - 1
+            bad.flat[-1] = 0
 
 
 @pytest.mark.parametrize("bad", [-1, 3, 2**40, -(2**40)])
@@ -125,6 +129,7 @@ def test_wrong_arguments_are_refused():
         lambda: compiled.softmax_grad(x, x.T.copy(), 1),
         lambda: compiled.cross_entropy(x, np.zeros(3, np.int64), -100, None),
         lambda: compiled.cross_entropy_grad(np.ones(5, np.float32), x, np.zeros(4, np.int64), -100, None),
+        lambda: compiled.cross_entropy_grad(np.ones(4, np.float32), x, np.zeros(4, np.int64), -100, 0.25),
     ):
         with pytest.raises((ValueError, IndexError)):
             call()
@@ -136,7 +141,8 @@ def test_half_precision_goes_to_the_reference():
     x = draw(np.random.default_rng(4), (3, 5), np.float32)
     falls_back("softmax", x, 1)
     falls_back("log_softmax", x, 0)
-    falls_back("cross_entropy", x, np.array([0, 1, 2]), -100, None)
+    for share in (None, 0.5):
+        falls_back("cross_entropy", x, np.array([0, 1, 2]), -100, share)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

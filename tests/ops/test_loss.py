@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import warnings
 
 import numpy as np
@@ -184,6 +185,23 @@ def test_one_kernel_forward_and_one_backward(monkeypatch):
     assert loss.op.edges[0] is x
     kernels = [name for name in seen if "cross_entropy" in name]
     assert kernels == ["cross_entropy", "cross_entropy_grad"]
+
+
+@pytest.mark.parametrize("loss", [minidl.cross_entropy, minidl.nll_loss])
+@pytest.mark.parametrize("ignore_index", [-100.5, -100.0, 2**63, -(2**70), None, "a"])
+def test_ignore_index_is_an_integer(loss, ignore_index):
+    with pytest.raises(OptionError, match=r"ignore_index.*integer"):
+        loss(np.zeros((2, 3)), np.array([0, 2]), ignore_index=ignore_index)
+
+
+def test_changed_labels_are_noticed_whatever_object_their_type_is():
+    x = leaf(np.zeros((4, 3)))
+    labels = pickle.loads(pickle.dumps(minidl.tensor([0, 1, 2, 0])))
+    assert labels.dtype is not np.dtype(np.int64)
+    loss = minidl.cross_entropy(x, labels)
+    labels[0] = 1
+    with pytest.raises(GraphError, match="changed in place"):
+        loss.backward()
 
 
 def test_labels_of_any_integer_type_and_layout():
