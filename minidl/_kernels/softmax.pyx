@@ -15,8 +15,8 @@ from libc.math cimport isinf, log
 from minidl.errors import ShapeError
 
 from .arrays cimport PyArray_CheckExact, PyArray_ISCARRAY_RO, empty, empty_like, first, indices, larger, like, real, smaller, vector
-from .reduction cimport sum_kept
 from .reduce cimport HALF, PRODUCT, fold_rows, largest, spread, total
+from .reduction cimport sum_kept
 from .threads cimport threads_for
 from .vecmath cimport exp_below
 
@@ -451,12 +451,12 @@ def cross_entropy(logits, labels, ignore_index, share):
                       smaller(rows, count - start), classes, ignored)
     if share is None:
         return loss
-    cdef cnp.ndarray mean = sum_kept(loss, 0, 0)
+    cdef cnp.ndarray scaled = sum_kept(loss, 0, 0)
     if cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT:
-        (<float*>cnp.PyArray_DATA(mean))[0] *= <float>share
+        (<float*>cnp.PyArray_DATA(scaled))[0] *= <float>share
     else:
-        (<double*>cnp.PyArray_DATA(mean))[0] *= <double>share
-    return mean
+        (<double*>cnp.PyArray_DATA(scaled))[0] *= <double>share
+    return scaled
 
 
 def cross_entropy_grad(grad, logits, labels, ignore_index, share):

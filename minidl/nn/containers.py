@@ -115,9 +115,8 @@ class Sequential(_Series):
             self.add_module(name, layer)
 
     def forward(self, x: Any) -> Any:
-        for layer in list(vars(self).values()):  # what `_layers` gives, without a second list in every step
-            if isinstance(layer, Module):
-                x = layer(x)
+        for layer in self._layers():
+            x = layer(x)
         return x
 
     @overload

@@ -183,7 +183,7 @@ class Optimizer:
                 self.update(group, params)
                 now = next(clock)
                 for tensor in params:
-                    (tensor._version or tensor.shared_version())[0] = now  # made at the first step
+                    tensor.shared_version()[0] = now
         return loss
 
     # For subclasses

@@ -101,7 +101,7 @@ def check(name, *args, tolerance=None, layouts=True):
     return got
 
 
-def falls_back(name, *args):
+def assert_falls_back(name, *args):
     """Half precision has no kernel: the reference must serve, with the same result type."""
     half = [a.astype(np.float16) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args]
     for y, e in zip(results(getattr(compiled, name)(*half)), results(getattr(reference, name)(*half)), strict=True):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import DTYPES, check, compiled, draw, falls_back
+from kernel_cases import DTYPES, assert_falls_back, check, compiled, draw
 
 
 def philox(counter, key):
@@ -62,4 +62,4 @@ def test_nothing_stays_and_nothing_goes():
 
 
 def test_half_precision_goes_to_the_reference():
-    falls_back("dropout", draw(np.random.default_rng(3), (3, 5), np.float32), 0.5, 1, 2)
+    assert_falls_back("dropout", draw(np.random.default_rng(3), (3, 5), np.float32), 0.5, 1, 2)

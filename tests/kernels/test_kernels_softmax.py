@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import DTYPES, check, compiled, draw, falls_back
+from kernel_cases import DTYPES, assert_falls_back, check, compiled, draw
 
 from minidl._kernels import kernels
 from minidl.backends.reference import ReferenceBackend
@@ -139,10 +139,12 @@ def test_wrong_arguments_are_refused():
 
 def test_half_precision_goes_to_the_reference():
     x = draw(np.random.default_rng(4), (3, 5), np.float32)
-    falls_back("softmax", x, 1)
-    falls_back("log_softmax", x, 0)
+    assert_falls_back("softmax", x, 1)
+    assert_falls_back("log_softmax", x, 0)
     for share in (None, 0.5):
-        falls_back("cross_entropy", x, np.array([0, 1, 2]), -100, share)
+        assert_falls_back("cross_entropy", x, np.array([0, 1, 2]), -100, share)
+    assert_falls_back("cross_entropy_grad", x[:, 0].copy(), x, np.array([0, 1, 2]), -100, None)
+    assert_falls_back("cross_entropy_grad", np.array(2.0), x, np.array([0, 1, 2]), -100, 0.5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -42,7 +42,7 @@ class Softmax(Reduce):
         return self._dense(grad - self.xp.exp(y) * grad.sum(axis=axis, keepdims=True))
 
     def count_labels(self, labels: Array, classes: int, ignore_index: int) -> int:
-        """Return how many labels are not `ignore_index`; -1 if one of them is not from 0 to classes - 1."""
+        """Return how many labels (of any shape) are not `ignore_index`; -1 if one is not from 0 to classes - 1."""
         counted = labels != ignore_index
         fit = (labels >= 0) & (labels < classes)
         return int(counted.sum()) if bool((fit | ~counted).all()) else -1
