@@ -3,14 +3,13 @@
 import numpy as np
 
 cimport numpy as cnp
-from cpython.object cimport PyObject
-
 from minidl.errors import DTypeError, ShapeError
 
 cnp.import_array()
 
-cdef extern from "numpy/arrayobject.h":
-    object PyDataMem_SetHandler(PyObject* handler)
+cdef extern from "Python.h":
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
 
 cdef enum:
     LARGE = 4096                 # elements from which a result comes from the pool
@@ -30,22 +29,16 @@ cdef cnp.ndarray empty(int ndim, cnp.npy_intp* shape, int typenum):
         count *= shape[i]
     if count < LARGE or pool is None:
         return PyArray_EMPTY(ndim, shape, typenum, 0)
-    cdef object previous = PyDataMem_SetHandler(<PyObject*>pool)
+    PyContext_Enter(pool)
     try:
         return PyArray_EMPTY(ndim, shape, typenum, 0)
     finally:
-        PyDataMem_SetHandler(<PyObject*>previous)
+        PyContext_Exit(pool)
 
 
 def new(shape, dtype):
     """numpy.empty from the pool, whatever the size: the array starts with a cache line."""
-    if pool is None:
-        return np.empty(shape, dtype)
-    cdef object previous = PyDataMem_SetHandler(<PyObject*>pool)
-    try:
-        return np.empty(shape, dtype)
-    finally:
-        PyDataMem_SetHandler(<PyObject*>previous)
+    return np.empty(shape, dtype) if pool is None else pool.run(np.empty, shape, dtype)
 
 
 def alike(a, b=None, c=None, d=None, e=None):

@@ -24,6 +24,7 @@ gives back what it got from other threads to the pool.
 """
 
 import os
+from contextvars import Context
 
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
@@ -416,8 +417,9 @@ def set_limit(limit):
 
 def serve_kernels(limit=2 ** 30):
     """Let the kernels take the memory of their results from the pool, in all threads."""
-    set_limit(limit)
-    arrays.pool = capsule
+    context = Context()
+    context.run(install, limit)
+    arrays.pool = context
 
 
 def install(limit=2 ** 30):
