@@ -1,8 +1,8 @@
 """The compiled core: which variant serves, and on how many threads.
 
 Every ``.pyx`` here is compiled once for each instruction set (see setup.py) into a folder of its own: ``baseline``,
-``v3`` (AVX2) and ``v4`` (AVX-512). At import the fastest one that this processor runs is chosen, once, and its
-modules become the attributes of `kernels`: ``kernels.gemm``, ``kernels.conv``, ... Without a compiled variant
+``v3`` (AVX2) and ``v4`` (AVX-512). At import the fastest one that this processor runs is chosen, once, and
+`kernels` is the package of its modules: ``kernels.gemm``, ``kernels.conv``, ... Without a compiled variant
 `kernels` is None, and the NumPy reference serves.
 
 Environment: ``MINIDL_ISA=baseline|v3|v4`` forces a variant; ``MINIDL_KERNELS=off`` ignores the compiled core and
@@ -15,7 +15,6 @@ import importlib
 import os
 import pkgutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ def available_cores() -> int:
 
 
 def _load() -> tuple[Any, str, str]:
-    """Import the best variant: (its modules, its name, why there is none)."""
+    """Import the best variant: (the package of its modules, its name, why there is none)."""
     choice = os.environ.get("MINIDL_KERNELS", "")
     if choice not in ("", "off", "require"):
         raise OptionError("MINIDL_KERNELS", expected="'off' or 'require'", actual=repr(choice))
@@ -73,11 +72,12 @@ def _load() -> tuple[Any, str, str]:
         if not names:
             continue
         try:
-            modules = {name: importlib.import_module(f"minidl._kernels.{variant}.{name}") for name in names}
+            for name in names:
+                importlib.import_module(f"minidl._kernels.{variant}.{name}")
         except ImportError as error:
             reason = f"variant {variant} does not load: {error}"
             continue
-        return SimpleNamespace(**modules), variant, ""
+        return importlib.import_module(f"minidl._kernels.{variant}"), variant, ""
     if choice == "require":
         raise ImportError(f"MINIDL_KERNELS=require, but the compiled kernels are missing ({reason})")
     return None, "none", reason

@@ -20,10 +20,12 @@ copies into stride planes of every stride-th row; a dilation is only other numbe
 
 cimport numpy as cnp
 from cython.parallel cimport prange, threadid
+from libc.string cimport memset
 
 from .arrays cimport larger, real, smaller
 from .micro cimport ceil_div
-from .packing cimport copy_run
+from .packing cimport copy_rows
+from .reduce cimport fold_rows
 from .scratch cimport give, take
 from .threads cimport threads_for
 from .wgrad cimport Correlation
@@ -119,32 +121,33 @@ cdef void add_blocks(const Correlation* s, const Planes* p, const real* dy, Py_s
 
 cdef void stage(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ssize_t row, real* copies) noexcept nogil:
     """Rows of x that a slab sees, zeros around: for each channel and kernel column, planes of every stride-th row."""
-    cdef Py_ssize_t c, j, a, t, u, x, y, first, last
+    cdef Py_ssize_t c, j, a, t, u, x, y, first, last, top, bottom, step = s.stride_h * s.width, width = s.grad_w
     cdef const real* source
     cdef real* to = copies
     for c in range(s.channels):
         for j in range(s.kernel_w):
-            x = j * s.dilation_w - s.pad_w               # what the first pixel sees; first..last see the image
-            first = smaller(ceil_div(larger(-x, 0), s.stride_w), s.grad_w)
-            last = larger(smaller(ceil_div(larger(s.width - x, 0), s.stride_w), s.grad_w), first)
             for a in range(s.stride_h):
-                for t in range(p.rows):
-                    y = (row + t) * s.stride_h + a - s.pad_h
-                    if y < 0 or y >= s.height:
-                        for u in range(s.grad_w):
-                            to[u] = 0
-                    else:
-                        source = <const real*>s.source + ((image * s.channels + c) * s.height + y) * s.width + x
-                        for u in range(first):
-                            to[u] = 0
-                        if s.stride_w == 1:
-                            copy_run(source + first, last - first, to + first)
-                        else:
-                            for u in range(first, last):
-                                to[u] = source[u * s.stride_w]
-                        for u in range(last, s.grad_w):
-                            to[u] = 0
-                    to += s.grad_w
+                # What the first pixel sees. Rows top..bottom and columns first..last see the image.
+                y, x = row * s.stride_h + a - s.pad_h, j * s.dilation_w - s.pad_w
+                inside(y, s.stride_h, s.height, p.rows, &top, &bottom)
+                inside(x, s.stride_w, s.width, width, &first, &last)
+                source = <const real*>s.source + ((image * s.channels + c) * s.height + y) * s.width + x
+                if bottom - top < p.rows or last - first < width:
+                    memset(to, 0, p.plane * sizeof(real))
+                if s.stride_w == 1:
+                    copy_rows(source + top * step + first, step, bottom - top, last - first, to + top * width + first, width)
+                else:
+                    for t in range(top, bottom):
+                        for u in range(first, last):
+                            to[t * width + u] = source[t * step + u * s.stride_w]
+                to += p.plane
+
+
+cdef inline void inside(Py_ssize_t start, Py_ssize_t stride, Py_ssize_t size, Py_ssize_t count, Py_ssize_t* first,
+                        Py_ssize_t* last) noexcept nogil:
+    """Which of the places start, start + stride, ... (so many) lie in 0..size: from `first` to before `last`."""
+    first[0] = smaller(ceil_div(larger(-start, 0), stride), count)
+    last[0] = larger(smaller(ceil_div(larger(size - start, 0), stride), count), first[0])
 
 
 cdef void copy_rest(const real* source, Py_ssize_t count, real* to) noexcept nogil:
@@ -180,26 +183,15 @@ cdef void dots_item(const Correlation* s, const Planes* p, Py_ssize_t item, real
             add_blocks(s, p, rest_dy, width, rest, p.off_rest, 1, sums)
 
 
-cdef void add_up(const Correlation* s, const Planes* p, Py_ssize_t group, Py_ssize_t o, const real* sums, Py_ssize_t size
+cdef void add_up(const Correlation* s, const Planes* p, Py_ssize_t group, Py_ssize_t o, real* sums, Py_ssize_t size
                  ) noexcept nogil:
     """Add the chunks, in order, and then the lanes, for one output."""
-    cdef Py_ssize_t tap, chunk, lane, half, width = step_pixels(sums)
-    cdef const real* source
-    cdef real lanes[STEP_FLOAT]
-    for tap in range(p.taps):
-        source = sums + group * p.chunks * size + (o * p.padded + tap) * width
-        for lane in range(width):
-            lanes[lane] = source[lane]
-        for chunk in range(1, p.chunks):
-            source += size
-            for lane in range(width):
-                lanes[lane] += source[lane]
-        half = width // 2
-        while half:
-            for lane in range(half):
-                lanes[lane] += lanes[lane + half]
-            half //= 2
-        (<real*>s.result)[(group * s.outputs + o) * p.taps + tap] = lanes[0]
+    cdef Py_ssize_t width = step_pixels(sums), chunk, i
+    cdef real* own = sums + group * p.chunks * size + o * p.padded * width
+    for chunk in range(1, p.chunks):
+        for i in range(p.taps * width):
+            own[i] += own[chunk * size + i]
+    fold_rows(own, width, <real*>s.result + (group * s.outputs + o) * p.taps, p.taps)
 
 
 cdef bint suits_dots(const Correlation* s, const real* model) noexcept:
@@ -252,6 +244,6 @@ cdef void correlate_dots(Correlation* s, const real* model) except *:
             dots_item(s, &p, item, own + threadid() * size_own, own + threadid() * size_own + size_x,
                       sums + item * size_sums)
         for r in prange(s.groups * s.outputs, num_threads=threads_for(items * size_sums // 8), schedule="static"):
-            add_up(s, &p, r // s.outputs, r % s.outputs, <const real*>sums, size_sums)
+            add_up(s, &p, r // s.outputs, r % s.outputs, sums, size_sums)
     give(sums)
     give(p.off)

@@ -18,11 +18,11 @@ Images stand one above the other: the zeros below one are those above the next.
 
 cimport numpy as cnp
 from cython.parallel cimport prange, threadid
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from .arrays cimport larger, real, smaller
 from .micro cimport ceil_div, multiply_tile, padded_height, panel_height, tile_columns
-from .packing cimport PIECE
+from .packing cimport PIECE, copy_rows, copy_run
 from .scratch cimport give, take
 from .threads cimport threads_for
 
@@ -34,13 +34,20 @@ cdef enum:
     MOST = 1 << 17           # numbers in the planes and parts of an image: they fit the L2 cache
 
 
-cdef inline void add_run(const real* source, Py_ssize_t length, real* to) noexcept nogil:
-    cdef Py_ssize_t piece, j
-    for piece in range(length // PIECE):
-        for j in range(PIECE):
-            to[piece * PIECE + j] += source[piece * PIECE + j]
-    for j in range(length // PIECE * PIECE, length):
-        to[j] += source[j]
+cdef void add_rows(const real* source, Py_ssize_t rows, Py_ssize_t length, real* to, Py_ssize_t to_step) noexcept nogil:
+    """Add rows that follow each other to rows that are `to_step` apart."""
+    cdef Py_ssize_t row, piece, j
+    cdef real sums[PIECE]
+    for row in range(rows):
+        for piece in range(length // PIECE):
+            memcpy(sums, to + piece * PIECE, PIECE * sizeof(real))
+            for j in range(PIECE):
+                sums[j] += source[piece * PIECE + j]
+            memcpy(to + piece * PIECE, sums, PIECE * sizeof(real))
+        for j in range(length // PIECE * PIECE, length):
+            to[j] += source[j]
+        source += length
+        to += to_step
 
 
 cdef void pack_panel(const Fold* s, Py_ssize_t group, Py_ssize_t first, Py_ssize_t height, real* panel__kr) noexcept nogil:
@@ -68,8 +75,7 @@ cdef void fold_item(const Fold* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_
         for n in range(images):
             source = <const real*>s.grad + (((image + n) * s.groups + group) * s.outputs + o) * s.grad_h * s.grad_w
             to = dy + o * (above * s.grad_w + ld) + (above + n * s.height) * s.grad_w
-            for j in range(s.grad_h * s.grad_w):
-                to[j] = source[j]
+            copy_run(source, s.grad_h * s.grad_w, to)
     for tile in range(ceil_div(images * s.height * s.grad_w, nr)):
         top, bottom = tile * nr // s.grad_w, (tile * nr + nr - 1) // s.grad_w
         first, last = 0, s.kernel_h
@@ -84,12 +90,13 @@ cdef void fold_item(const Fold* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_
     for n in range(images):
         for c in range(s.channels):
             to = <real*>s.result + (((image + n) * s.groups + group) * s.channels + c) * s.height * s.width
-            for j in range(s.height * s.width):
-                to[j] = 0
-            for j in range(s.kernel_w):
-                source = parts + (c * s.kernel_w + j) * ld + n * s.height * s.grad_w
-                for r in range(s.height):
-                    add_run(source + r * s.grad_w, s.grad_w, to + r * s.width + j * s.dilation_w)
+            source = parts + c * s.kernel_w * ld + n * s.height * s.grad_w
+            copy_rows(source, s.grad_w, s.height, s.grad_w, to, s.width)
+            for r in range(s.height):
+                for j in range(s.grad_w, s.width):
+                    to[r * s.width + j] = 0
+            for j in range(1, s.kernel_w):
+                add_rows(source + j * ld, s.height, s.grad_w, to + j * s.dilation_w, s.width)
 
 
 cdef bint suits_fold(const Fold* s) noexcept:

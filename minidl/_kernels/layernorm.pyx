@@ -137,7 +137,7 @@ cdef void layer_grad_rows(const real* g, const real* x, const real* weight, cons
                          lane + (2 * r + 1) * HALF)
             else:
                 row_sums(g + at, x + at, g + at, mean[r], n, False, lane + 2 * r * HALF, lane + (2 * r + 1) * HALF)
-        fold_rows(lane, folded, 2 * rows)
+        fold_rows(lane, HALF, folded, 2 * rows)
         for r in range(2 * rows):
             sums[r] += folded[r]
     for r in range(rows):

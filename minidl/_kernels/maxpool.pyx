@@ -209,18 +209,26 @@ def max_pool2d(x, size, kernel_size, stride, padding, dilation):
     cdef Py_ssize_t h = cnp.PyArray_DIM(x_, 2), w = cnp.PyArray_DIM(x_, 3)
     if h * w > MOST_PIXELS:
         return None
+    cdef Py_ssize_t oh, ow, kh, kw, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w
+    oh, ow = size
+    kh, kw = kernel_size
+    stride_h, stride_w = stride
+    pad_h, pad_w = padding
+    dilation_h, dilation_w = dilation
     cdef Axis rows, columns
     cdef int32_t* corner = NULL
-    cdef Slide slide = Slide(kernel_size[1], stride[1], padding[1], dilation[1])
+    cdef Slide slide = Slide(kw, stride_w, pad_w, dilation_w)
     rows.start = columns.start = NULL
     try:
-        sliding_axis(&rows, h, size[0], kernel_size[0], stride[0], padding[0], dilation[0], False, "max_pool2d")
-        sliding_axis(&columns, w, size[1], kernel_size[1], stride[1], padding[1], dilation[1], False, "max_pool2d")
-        if columns.size < 4 or kernel_size[1] > w:
-            slide.kernel = 0      # too few side by side, or windows that are mostly padding
-        if (kernel_size == (2, 2) and stride == (2, 2) and padding == (0, 0) and dilation == (1, 1)
-                and 2 * size[0] <= h and 2 * size[1] <= w):
+        if kh == kw == stride_h == stride_w == 2 and pad_h == pad_w == 0 and dilation_h == dilation_w == 1 \
+                and 0 < 2 * oh <= h and 0 < 2 * ow <= w:
+            rows.size, columns.size = oh, ow
             corner = corners(h, w, rows, columns)
+        else:
+            sliding_axis(&rows, h, oh, kh, stride_h, pad_h, dilation_h, False, "max_pool2d")
+            sliding_axis(&columns, w, ow, kw, stride_w, pad_w, dilation_w, False, "max_pool2d")
+            if ow < 4 or kw > w:
+                slide.kernel = 0      # too few side by side, or windows that are mostly padding
         return max_windows(x_, rows, columns, slide, corner)
     finally:
         free(corner)

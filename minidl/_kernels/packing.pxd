@@ -1,5 +1,7 @@
 # Rearranging matrices for the micro-kernel.
 
+from libc.string cimport memcpy
+
 from .arrays cimport real
 
 cdef extern from *:
@@ -20,11 +22,8 @@ cdef enum:
 cdef inline void copy_piece(const real* source, real* to) noexcept nogil:
     """PIECE numbers, all read before the first is written: so the compiler need not fear that the two overlap."""
     cdef real piece[PIECE]
-    cdef int j
-    for j in range(PIECE):
-        piece[j] = source[j]
-    for j in range(PIECE):
-        to[j] = piece[j]
+    memcpy(piece, source, PIECE * sizeof(real))
+    memcpy(to, piece, PIECE * sizeof(real))
 
 
 cdef inline void copy_run(const real* source, Py_ssize_t length, real* to) noexcept nogil:
@@ -39,6 +38,8 @@ cdef inline void copy_run(const real* source, Py_ssize_t length, real* to) noexc
     copy_piece(source + length - PIECE, to + length - PIECE)
 
 
+cdef void copy_rows(const real* source, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t length, real* to, Py_ssize_t to_step
+                    ) noexcept nogil
 cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
                     real* to__ki) noexcept nogil
 cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t count, Py_ssize_t width,

@@ -97,6 +97,22 @@ cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t c
             packed__ki[k * width + i] = 0
 
 
+cdef void copy_rows(const real* source, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t length, real* to, Py_ssize_t to_step
+                    ) noexcept nogil:
+    """Rows of so many numbers, `step` apart, to others that are `to_step` apart; as `copy_run`, with no call for each."""
+    cdef Py_ssize_t row, piece, j, pieces = (length - 1) // PIECE
+    for row in range(rows):
+        if length < PIECE:
+            for j in range(length):
+                to[j] = source[j]
+        else:
+            for piece in range(pieces):
+                copy_piece(source + piece * PIECE, to + piece * PIECE)
+            copy_piece(source + length - PIECE, to + length - PIECE)
+        source += step
+        to += to_step
+
+
 cdef void copy(Py_ssize_t rows, Py_ssize_t columns, const real* source, Py_ssize_t source_i, Py_ssize_t source_j,
                real* to, Py_ssize_t to_i, Py_ssize_t to_j) noexcept nogil:
     """to[i, j] = source[i, j], with any steps (a step of 0 repeats)."""

@@ -28,18 +28,25 @@ cdef inline real fold(real* lane) noexcept nogil:
     return (lane[0] + lane[2]) + (lane[1] + lane[3])
 
 
-cdef inline void fold_rows(real* lane, real* sums, Py_ssize_t rows) noexcept nogil:
-    """The sum of each of some rows of HALF sums, one step for all of them: so it becomes vector code, which GCC does
-    not make of the steps for one row (it takes those additions apart, as in `fold`)."""
+cdef inline void fold_halves(real* lane, Py_ssize_t width, Py_ssize_t half, Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t r, j
     for r in range(rows):
-        for j in range(8):
-            lane[r * HALF + j] += lane[r * HALF + j + 8]
+        for j in range(half):
+            lane[r * width + j] += lane[r * width + half + j]
+
+
+cdef inline void fold_rows(real* lane, Py_ssize_t width, real* sums, Py_ssize_t rows) noexcept nogil:
+    """The sum of each of some rows of `width` (a constant: 4, 8, 16 or 32) sums, one step for all of them: so it becomes
+    vector code, which GCC does not make of the steps for one row (it takes those additions apart, as in `fold`)."""
+    cdef Py_ssize_t r
+    if width == 32:
+        fold_halves(lane, width, 16, rows)
+    if width >= 16:
+        fold_halves(lane, width, 8, rows)
+    if width >= 8:
+        fold_halves(lane, width, 4, rows)
     for r in range(rows):
-        for j in range(4):
-            lane[r * HALF + j] += lane[r * HALF + j + 4]
-    for r in range(rows):
-        sums[r] = (lane[r * HALF] + lane[r * HALF + 2]) + (lane[r * HALF + 1] + lane[r * HALF + 3])
+        sums[r] = (lane[r * width] + lane[r * width + 2]) + (lane[r * width + 1] + lane[r * width + 3])
 
 
 cdef inline real term_of(Term term, const real* a, const real* x, real center, Py_ssize_t j) noexcept nogil:

@@ -27,7 +27,7 @@ from cython.parallel cimport prange, threadid
 from .arrays cimport larger, real, smaller
 from .gemm cimport KC
 from .micro cimport WIDE, ceil_div, multiply_tile, padded_height, panel_height, tile_columns
-from .packing cimport PIECE, copy_piece, copy_run
+from .packing cimport PIECE, copy_piece, copy_rows, copy_run
 from .scratch cimport give, take
 from .staging cimport stage
 from .threads cimport threads_for
@@ -228,14 +228,14 @@ cdef void sweep_sums(Sweep* s, Phase* phase, Py_ssize_t group, Py_ssize_t o, Py_
         sweep_run(s, phase, group, o, outputs, (count - 1) * s.staged_width + phase.columns,
                   planes + first * s.staged_width, sums, s.ld)
         for i in range(outputs):
+            source = sums + i * s.ld
+            to = result + i * s.plane + first * s.row_step
+            if s.column_step == 1:
+                copy_rows(source, s.staged_width, count, phase.columns, to, s.row_step)
+                continue
             for r in range(count):
-                source = sums + i * s.ld + r * s.staged_width
-                to = result + i * s.plane + (first + r) * s.row_step
-                if s.column_step == 1:
-                    copy_run(source, phase.columns, to)
-                else:
-                    for u in range(phase.columns):
-                        to[u * s.column_step] = source[u]
+                for u in range(phase.columns):
+                    to[r * s.row_step + u * s.column_step] = source[r * s.staged_width + u]
 
 
 cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, real* sums,

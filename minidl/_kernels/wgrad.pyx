@@ -266,12 +266,23 @@ cdef void cut(Correlation* s, const real* model) noexcept:
         s.panel = larger(ceil_div(rows, ceil_div(rows, NARROW_ROWS)), 2)
 
 
+cdef void tabulate(Py_ssize_t* table, Py_ssize_t planes, Py_ssize_t plane, Py_ssize_t rows, Py_ssize_t row, Py_ssize_t columns,
+                   Py_ssize_t column) noexcept:
+    """table[n, t, u] = n * plane + t * row + u * column"""
+    cdef Py_ssize_t n, t, u
+    for n in range(planes):
+        for t in range(rows):
+            for u in range(columns):
+                table[u] = n * plane + t * row + u * column
+            table += columns
+
+
 cdef void correlate(Correlation* s, const real* model) except *:
     """Compute the result. The caller has filled in all but the last fields of s."""
     cut(s, model)
     cdef Py_ssize_t items = s.groups * s.blocks * s.chunks, taps = s.kernel_h * s.kernel_w
     cdef Py_ssize_t pixels = s.slab_images * s.slab_rows * s.grad_w, rows = ceil_div(s.channels, s.blocks) * taps
-    cdef Py_ssize_t pieces = ceil_div(rows, SQUARE), n, t, u, r, c, item
+    cdef Py_ssize_t pieces = ceil_div(rows, SQUARE), r, item
     cdef int threads = threads_for(2 * s.images * s.grad_h * s.grad_w * s.groups * s.ld * s.channels * taps // FLOPS)
     cdef Py_ssize_t size_planes = ceil_div(s.slab_images * s.x_image, s.lanes) * s.lanes if s.staged else 0
     cdef Py_ssize_t size_own = size_planes + pixels * s.lanes, size_sums = (rows + 1) * s.ld
@@ -285,14 +296,8 @@ cdef void correlate(Correlation* s, const real* model) except *:
         give(at)
         raise
     cdef real* own = sums + kept * size_sums
-    for n in range(s.slab_images):
-        for t in range(s.slab_rows):
-            for u in range(s.grad_w):
-                at[(n * s.slab_rows + t) * s.grad_w + u] = n * s.x_image + t * s.stride_h * s.x_width + u * s.stride_w
-    for c in range(rows // taps):
-        for t in range(s.kernel_h):
-            for u in range(s.kernel_w):
-                row_at[(c * s.kernel_h + t) * s.kernel_w + u] = c * s.x_plane + t * s.dilation_h * s.x_width + u * s.dilation_w
+    tabulate(at, s.slab_images, s.x_image, s.slab_rows, s.stride_h * s.x_width, s.grad_w, s.stride_w)
+    tabulate(row_at, rows // taps, s.x_plane, s.kernel_h, s.dilation_h * s.x_width, s.kernel_w, s.dilation_w)
     with nogil:
         for item in prange(items, num_threads=threads, schedule="dynamic"):
             correlate_item(s, item, at, row_at, own + threadid() * size_own, own + threadid() * size_own + size_planes,
