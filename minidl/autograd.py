@@ -55,7 +55,10 @@ def backward(
         for leaf in [leaf for leaf in gathered if leaf._hooks]:
             gathered[leaf] = _run_hooks(leaf._hooks, gathered[leaf][0]), False
         for leaf, (value, owned) in gathered.items():
-            _accumulate(leaf, value, owned, create_graph)
+            if owned and leaf.grad is None and type(value) is ndarray and value.dtype is leaf.data.dtype:
+                leaf.grad = Tensor.of(value)  # by far the most frequent
+            else:
+                _accumulate(leaf, value, owned, create_graph)
 
 
 def grad(
@@ -251,7 +254,8 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
             return gathered
         op = pop(heap)[1]
         grads = pending.pop(op)
-        if op.special:
+        special = op.special
+        if special:
             grads = _finish(op, grads, create_graph, gathered)
         edges = op.edges
         asked = None
@@ -264,14 +268,14 @@ def _walk(seeds: list[tuple[Tensor, Any]], targets: list[Tensor] | None, create_
             asked = tuple([_leads_on(edge, wanted, useful) for edge in edges])
             edges = [edge if leads else None for edge, leads in zip(edges, asked, strict=True)]
         ready = op.restore(create_graph, asked)
-        results = ready.backward(*grads) if op.special else ready.backward(grads[0])
+        results = ready.backward(*grads) if special else ready.backward(grads[0])
         if type(results) is not tuple:
             results = tuple(results) if type(results) is list else (results,)
         if len(results) != len(edges) or anomaly:
             _check_results(op, edges, results, grads)
         saved = ready.saved
-        if not retain:
-            op.free()
+        if saved and not retain:  # they are let go of: the operation cannot go back again
+            op.saved, op._origins = None, ()
 
 
 def _sum(total: Any, owned: bool, value: Any) -> tuple[Any, bool]:
@@ -378,9 +382,7 @@ def _own(like: Tensor, value: Any, owned: bool, create_graph: bool) -> Tensor:
 
 def _accumulate(leaf: Tensor, value: Any, owned: bool, create_graph: bool) -> None:
     """Add a gradient to ``leaf.grad``."""
-    if owned and leaf.grad is None and type(value) is ndarray and value.dtype is leaf.data.dtype:
-        leaf.grad = Tensor.of(value)  # by far the most frequent
-    elif create_graph:
+    if create_graph:
         value = _own(leaf, value, owned, create_graph)
         leaf.grad = value.clone() if leaf.grad is None else leaf.grad + value
     elif leaf.grad is None:

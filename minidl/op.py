@@ -320,14 +320,15 @@ class Op:
         GraphError
             If the saved arrays are gone (a second backward) or one was changed in place since.
         """
-        if self.saved is None:
+        arrays = self.saved
+        if arrays is None:
             raise GraphError(
                 "backward",
                 expected="a graph that has not been used up",
                 actual=f"{self.name}, whose saved arrays an earlier backward freed",
                 hint="compute the loss again, or call the earlier one with retain_graph=True",
             )
-        for saved, origin in zip(self.saved, self._origins):  # noqa: B905 - no origins before recording
+        for saved, origin in zip(arrays, self._origins):  # noqa: B905 - no origins before recording
             if isinstance(origin, Tensor):
                 version = origin._version
                 if origin.data is not saved:
@@ -344,7 +345,7 @@ class Op:
         twin = copy.copy(self)
         twin.needs = self.needs if needs is None else needs
         if tied:
-            twin.saved = tuple([self._as_tensor(a, o) for a, o in zip(self.saved, self._origins, strict=True)])
+            twin.saved = tuple([self._as_tensor(a, o) for a, o in zip(arrays, self._origins, strict=True)])
         return twin
 
     def _refuse_change(self, saved: Any, origin: Any) -> None:
@@ -364,12 +365,6 @@ class Op:
         if type(origin) is _Output:
             return Tensor.of(saved, (self, origin.number, origin.shape), origin.version)
         return saved
-
-    def free(self) -> None:
-        """Let go of the saved arrays; a node that saved some cannot go back again."""
-        if self.saved:
-            self.saved = None
-            self._origins = ()
 
     def retain(self, tensor: Tensor, number: int) -> None:
         """Leave the gradient of output `number` in ``tensor.grad``, too."""

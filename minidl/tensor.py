@@ -95,7 +95,7 @@ def _has_float64(value: Any) -> bool:
 class RemovableHandle:
     """What a hook's registration returns: `remove()` takes the hook away again."""
 
-    def __init__(self, hooks: list[Callable[..., Any]], hook: Callable[..., Any]) -> None:
+    def __init__(self, hooks: list[Any], hook: Any) -> None:
         self._hooks = hooks
         self._hook = hook
         hooks.append(hook)
@@ -104,6 +104,9 @@ class RemovableHandle:
         """Take the hook away; a second call does nothing."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
+
+
+_new = object.__new__
 
 
 class Tensor(TensorMethods):
@@ -160,7 +163,7 @@ class Tensor(TensorMethods):
     @classmethod
     def of(cls, array: Any, edge: Any = None, version: list[int] | None = None) -> Tensor:
         """A Tensor around an array that is known to be fit: no checks, no copy."""
-        self = object.__new__(cls)
+        self = _new(cls)
         self.data = array
         self.edge = edge
         self._requires_grad = edge is not None

@@ -46,30 +46,32 @@ class Linear(Op):
     """Y = X Wᵀ + b;  ∂L/∂X = ∂L/∂Y W,  ∂L/∂W = (∂L/∂Y)ᵀ X,  ∂L/∂b = Σ rows of ∂L/∂Y."""
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
-        if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
+        shape, kernel = x.shape, weight.shape
+        if len(kernel) != 2 or not shape or shape[-1] != kernel[1]:
             raise ShapeError(
                 "linear",
-                expected="x (..., K), weight (O, K)" if weight.ndim != 2 else f"x of shape (..., {weight.shape[1]})",
-                actual=f"x {x.shape}, weight {weight.shape}",
-                hint="flatten(x, 1) joins the dimensions of an image" if x.ndim > 2 else "",
+                expected="x (..., K), weight (O, K)" if len(kernel) != 2 else f"x of shape (..., {kernel[1]})",
+                actual=f"x {shape}, weight {kernel}",
+                hint="flatten(x, 1) joins the dimensions of an image" if len(shape) > 2 else "",
             )
-        if bias is not None and bias.shape != weight.shape[:1]:
-            raise ShapeError("linear", expected=f"bias of shape ({weight.shape[0]},)", actual=f"shape {bias.shape}")
+        if bias is not None and bias.shape != kernel[:1]:
+            raise ShapeError("linear", expected=f"bias of shape ({kernel[0]},)", actual=f"shape {bias.shape}")
         self.save(x, weight)
-        if x.ndim == 2:
+        if len(shape) == 2:
             return backend_of(x).linear(x, weight, bias)
-        return backend_of(x).linear(_rows(x), weight, bias).reshape(*x.shape[:-1], weight.shape[0])
+        return backend_of(x).linear(_rows(x), weight, bias).reshape(*shape[:-1], kernel[0])
 
     def backward(self, grad: Any) -> Any:
         x, weight = self.saved
-        rows = grad if grad.ndim == 2 else _rows(grad)
+        flat = x.ndim == 2
+        rows = grad if flat else _rows(grad)
         _, with_weight, with_bias = self.needs
         grad_x = grad_weight = grad_bias = None
         if self.needs[0]:
             grad_x = MatMul()(rows, weight)
-            grad_x = grad_x if x.ndim == 2 else grad_x.reshape(x.shape)
+            grad_x = grad_x if flat else grad_x.reshape(x.shape)
         if with_weight:
-            x = x if x.ndim == 2 else _rows(x)
+            x = x if flat else _rows(x)
             if with_bias:
                 grad_weight, grad_bias = LinearParameterGrads()(rows, x)
             else:

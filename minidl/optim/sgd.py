@@ -94,9 +94,12 @@ class SGD(Optimizer):
 
     def update(self, group: ParamGroup, params: list[Tensor]) -> None:
         momentum = group["momentum"]
-        before = None
+        before: list[Any] | None = None
         if momentum != 0:
-            before = [self.state.setdefault(tensor, {}).get("momentum_buffer") for tensor in params]
+            try:
+                before = self.column(params, "momentum_buffer")
+            except KeyError:  # the first step of some of them
+                before = [self.state.setdefault(tensor, {}).get("momentum_buffer") for tensor in params]
         buffers = backend_of(params[0].data).sgd_update(
             [tensor.data for tensor in params],
             self.gradients(params),
