@@ -206,6 +206,24 @@ def test_every_small_image(kernel_size):
             np.testing.assert_allclose(result, wanted, rtol=0, atol=1e-12, err_msg=f"{size}, {options}")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel_size, grad_size, dilation, groups", [
+    ((5, 5), (8, 8), (1, 1), 1), ((2, 3), (1, 1), (1, 1), 2), ((3, 2), (2, 5), (3, 2), 1), ((4, 4), (9, 17), (1, 3), 1),
+    ((1, 2), (4, 33), (1, 1), 3),
+])  # fmt: skip
+def test_the_input_gradient_of_any_number_of_small_images(kernel_size, grad_size, dilation, groups, dtype):
+    """They are worked on side by side, as many as fill a tile."""
+    size = [g + d * (k - 1) for g, d, k in zip(grad_size, dilation, kernel_size, strict=True)]
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(5 * groups, 3, *kernel_size)).astype(dtype)
+    grads = rng.normal(size=(70, 5 * groups, *grad_size)).astype(dtype)
+    options = (1, 1), (0, 0), dilation, groups
+    _, dx, _ = oracle(np.zeros((70, 3 * groups, *size)), weight, grads, *options)
+    for images in (*range(1, 14), 31, 32, 33, 70):
+        actual = kernels.conv.conv2d_input_grad(grads[:images], weight, size, *options)
+        assert_sums_close(actual, dx[:images], weight[:, 0].size, dtype)
+
+
 def test_a_huge_stride_costs_nothing():
     y = kernels.conv.conv2d(ONES, KERNEL, None, (2**29, 2**29), (0, 0), (1, 1), 1)
     np.testing.assert_array_equal(y, np.full((2, 6, 1, 1), 36.0))
