@@ -185,16 +185,17 @@ def _seed(outputs: list[Tensor], weights: list[Any], create_graph: bool, name: s
                     actual=f"shape {output.shape}",
                     hint="reduce to one number first, e.g. .sum() or .mean()",
                 )
-            weight = backend.xp.empty(output.data.shape, output.data.dtype)
-            weight.fill(1)
-        data = weight.data if isinstance(weight, Tensor) else backend.xp.asarray(weight)
-        if data.shape != output.data.shape:
-            raise ShapeError(name, expected=f"a gradient of shape {output.shape}", actual=f"shape {data.shape}")
-        if data.dtype != output.data.dtype:
-            if create_graph and isinstance(weight, Tensor) and weight.requires_grad:
-                raise DTypeError(name, expected=f"a gradient of dtype {output.dtype}", actual=str(data.dtype),
-                                 hint="convert it with astype, so that the conversion is recorded")  # fmt: skip
-            data, weight = data.astype(output.dtype), None
+            data = backend.xp.empty(output.data.shape, output.data.dtype)
+            data.fill(1)
+        else:
+            data = weight.data if isinstance(weight, Tensor) else backend.xp.asarray(weight)
+            if data.shape != output.data.shape:
+                raise ShapeError(name, expected=f"a gradient of shape {output.shape}", actual=f"shape {data.shape}")
+            if data.dtype != output.data.dtype:
+                if create_graph and isinstance(weight, Tensor) and weight.requires_grad:
+                    raise DTypeError(name, expected=f"a gradient of dtype {output.dtype}", actual=str(data.dtype),
+                                     hint="convert it with astype, so that the conversion is recorded")  # fmt: skip
+                data, weight = data.astype(output.dtype), None
         if create_graph:
             seeds.append((output, weight if isinstance(weight, Tensor) else Tensor.of(data[...])))
         else:

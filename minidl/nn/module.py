@@ -75,9 +75,11 @@ class Module(Tree):
         try:
             if self._hooks:
                 return self._call_with_hooks(inputs, options, self._hooks)
-            if len(inputs) == 1 and not options:  # spelled out: a call with stars takes 0.1 us more
+            if options:
+                return self.forward(*inputs, **options)
+            if len(inputs) == 1:  # spelled out: a call with a star takes 0.1 us more
                 return self.forward(inputs[0])
-            return self.forward(*inputs, **options)
+            return self.forward(*inputs)
         except MinidlError as error:
             self._add_path(error)
             raise
