@@ -9,7 +9,7 @@ cdef extern from "numpy/arrayobject.h":
     bint PyArray_CheckExact(object x)
     bint PyArray_ISCARRAY_RO(cnp.ndarray x)
 
-cdef object pool                 # the context (of contextvars) in which NumPy allocates from the pool of memory.pyx, or None
+cdef object pool                 # a context (see contextvars) in which NumPy allocates from memory.pyx's pool, or None
 
 ctypedef fused real:
     float

@@ -8,6 +8,7 @@ from minidl.errors import DTypeError, ShapeError
 cnp.import_array()
 
 cdef extern from "Python.h":
+    object PyContext_Copy(object context)
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
 
@@ -29,16 +30,17 @@ cdef cnp.ndarray empty(int ndim, cnp.npy_intp* shape, int typenum):
         count *= shape[i]
     if count < LARGE or pool is None:
         return PyArray_EMPTY(ndim, shape, typenum, 0)
-    PyContext_Enter(pool)
+    cdef object own = PyContext_Copy(pool)       # at once: a context is entered by one thread at a time
+    PyContext_Enter(own)
     try:
         return PyArray_EMPTY(ndim, shape, typenum, 0)
     finally:
-        PyContext_Exit(pool)
+        PyContext_Exit(own)
 
 
 def new(shape, dtype):
     """numpy.empty from the pool, whatever the size: the array starts with a cache line."""
-    return np.empty(shape, dtype) if pool is None else pool.run(np.empty, shape, dtype)
+    return np.empty(shape, dtype) if pool is None else pool.copy().run(np.empty, shape, dtype)
 
 
 def alike(a, b=None, c=None, d=None, e=None):

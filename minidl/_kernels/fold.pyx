@@ -30,6 +30,8 @@ cnp.import_array()
 
 cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
+    ITEMS = 4                # items to cut the work into,
+    ITEM = 20000             # if each has so many nanoseconds of it
     MOST = 1 << 17           # numbers in the planes and parts of an item: they fit the L2 cache
 
 
@@ -77,7 +79,7 @@ cdef void fold_item(const Fold* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_
             source = <const real*>s.grad + (((image + n) * s.groups + group) * s.outputs + o) * s.grad_h * s.grad_w
             copy_rows(source, s.grad_w, s.grad_h, s.grad_w, dy + o * plane + above * pitch + n * s.grad_w, pitch)
     for tile in range(ceil_div(s.height * pitch, nr)):
-        # Rows first..last of the kernel see more than zeros; none where a stride once led beyond the last window.
+        # Rows first..last of the kernel see more than zeros; none of them does below the last window.
         first = ceil_div(larger(tile * nr // pitch - s.grad_h + 1, 0), s.dilation_h)
         last = larger(smaller((tile * nr + nr - 1) // pitch // s.dilation_h + 1, s.kernel_h), first)
         for panel in range(ceil_div(rows, height)):
@@ -110,14 +112,18 @@ cdef void fold(Fold* s, const real* model) except *:
     """Compute the result, for a stride of one and no padding. The caller has filled in s."""
     cdef Py_ssize_t nr = tile_columns(model), rows = s.channels * s.kernel_w, depth = s.outputs * s.kernel_h
     cdef Py_ssize_t most = MOST // numbers_of(s), wanted = smaller(ceil_div(nr, s.grad_w), most)
+    cdef Py_ssize_t work = 2 * s.images * s.groups * s.height * s.grad_w * rows * depth // FLOPS
+    # By the sizes alone, never by the number of threads: as many images as make a tile, unless that leaves few items.
     cdef Py_ssize_t slabs = larger((s.images + wanted // 2) // wanted, ceil_div(s.images, most))
+    slabs = larger(slabs, smaller(smaller(ceil_div(ITEMS, s.groups), work // ITEM), s.images))
     cdef Py_ssize_t together = ceil_div(s.images, slabs)
+    slabs = ceil_div(s.images, together)
     cdef Py_ssize_t pitch = together * s.grad_w, above = (s.height - s.grad_h) * pitch
     cdef Py_ssize_t ld = ceil_div(s.height * pitch, nr) * nr
     cdef Py_ssize_t height = panel_height(rows, model), panels = ceil_div(rows, height), item, i, o
     cdef Py_ssize_t size_weights = (rows + 1) * depth, size_dy = s.outputs * (above + ld)
     cdef Py_ssize_t size_own = size_dy + (rows + 1) * ld
-    cdef int threads = threads_for(2 * s.images * s.groups * s.height * s.grad_w * rows * depth // FLOPS)
+    cdef int threads = threads_for(work)
     cdef Py_ssize_t* off = <Py_ssize_t*>take(depth * sizeof(Py_ssize_t))
     cdef real* numbers
     try:

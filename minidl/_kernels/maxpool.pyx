@@ -1,7 +1,7 @@
 """Max pooling: the largest pixel of every window with its place, and what the gradient scatters back there.
 
 Windows are described by two tables, see windows.pxd. Two kinds that lie at equal distances have kernels of their own,
-which work on many windows at once: 2x2 windows side by side, and all others.
+which work on many windows at once: 2x2 windows side by side, which need no tables, and all others.
 
 The place of a pixel is its index h*W + w in 32 bits, half of what a wider one would cost to keep until the gradient.
 
@@ -215,14 +215,13 @@ def max_pool2d(x, size, kernel_size, stride, padding, dilation):
     stride_h, stride_w = stride
     pad_h, pad_w = padding
     dilation_h, dilation_w = dilation
-    cdef Axis rows, columns
+    cdef Axis rows = Axis(size=oh, start=NULL, count=NULL, divisor=NULL, step=1)
+    cdef Axis columns = Axis(size=ow, start=NULL, count=NULL, divisor=NULL, step=1)
     cdef int32_t* corner = NULL
     cdef Slide slide = Slide(kw, stride_w, pad_w, dilation_w)
-    rows.start = columns.start = NULL
     try:
         if kh == kw == stride_h == stride_w == 2 and pad_h == pad_w == 0 and dilation_h == dilation_w == 1 \
-                and 0 < 2 * oh <= h and 0 < 2 * ow <= w:
-            rows.size, columns.size = oh, ow
+                and 0 < oh <= h // 2 and 0 < ow <= w // 2:
             corner = corners(h, w, rows, columns)
         else:
             sliding_axis(&rows, h, oh, kh, stride_h, pad_h, dilation_h, False, "max_pool2d")

@@ -29,6 +29,7 @@ cdef inline real fold(real* lane) noexcept nogil:
 
 
 cdef inline void fold_halves(real* lane, Py_ssize_t width, Py_ssize_t half, Py_ssize_t rows) noexcept nogil:
+    """lane[r, j] += lane[r, half + j]"""
     cdef Py_ssize_t r, j
     for r in range(rows):
         for j in range(half):
@@ -36,7 +37,7 @@ cdef inline void fold_halves(real* lane, Py_ssize_t width, Py_ssize_t half, Py_s
 
 
 cdef inline void fold_rows(real* lane, Py_ssize_t width, real* sums, Py_ssize_t rows) noexcept nogil:
-    """The sum of each of some rows of `width` (a constant: 4, 8, 16 or 32) sums, one step for all of them: so it becomes
+    """The sum of each of some rows of `width` (a constant: only 4, 8, 16 or 32) sums, one step for all of them: so it becomes
     vector code, which GCC does not make of the steps for one row (it takes those additions apart, as in `fold`)."""
     cdef Py_ssize_t r
     if width == 32:
