@@ -39,16 +39,35 @@ cdef inline void add_products(const real* a__mk, Py_ssize_t step_a, const real* 
                 parts__mnk[(m * columns + n) * width + k] += a__mk[m * step_a + k] * b__nk[n * step_b + k]
 
 
-cdef inline real total(const real* parts, Py_ssize_t count) noexcept nogil:
-    """The sum of so many parts (divisible by 4), in four chains that do not wait for each other."""
-    cdef real sums[4]
-    cdef Py_ssize_t i, j
-    for j in range(4):
-        sums[j] = parts[j]
-    for i in range(1, count // 4):
+cdef inline void add_neighbours(const real* parts, Py_ssize_t count, real* sums) noexcept nogil:
+    """sums[i] = parts[2 * i] + parts[2 * i + 1]"""
+    cdef Py_ssize_t i
+    for i in range(count):
+        sums[i] = parts[2 * i] + parts[2 * i + 1]
+
+
+cdef inline void add_lanes(real* parts__ik, Py_ssize_t lanes, int count) noexcept nogil:
+    """parts[i] = the sum of the i-th `lanes` parts (divisible by 4)."""
+    cdef real sums[TILE]
+    cdef real chain[4]
+    cdef Py_ssize_t k
+    cdef int i, j
+    if lanes % 16 == 0:          # all at once, as vectors
+        for i in range(count if lanes == 32 else 0):
+            for j in range(16):
+                parts__ik[i * 16 + j] = parts__ik[i * 32 + j] + parts__ik[i * 32 + 16 + j]
+        add_neighbours(<const real*>parts__ik, count * 8, sums)
+        add_neighbours(<const real*>sums, count * 4, parts__ik)
+        add_neighbours(<const real*>parts__ik, count * 2, sums)
+        add_neighbours(<const real*>sums, count, parts__ik)
+        return
+    for i in range(count):       # one by one, in four chains that do not wait for each other
         for j in range(4):
-            sums[j] += parts[4 * i + j]
-    return (sums[0] + sums[1]) + (sums[2] + sums[3])
+            chain[j] = parts__ik[i * lanes + j]
+        for k in range(1, lanes // 4):
+            for j in range(4):
+                chain[j] += parts__ik[i * lanes + 4 * k + j]
+        parts__ik[i] = (chain[0] + chain[1]) + (chain[2] + chain[3])
 
 
 cdef inline void dots(const Plan* p, Py_ssize_t m0, Py_ssize_t n0, const real* _, int rows, int columns,
@@ -56,31 +75,33 @@ cdef inline void dots(const Plan* p, Py_ssize_t m0, Py_ssize_t n0, const real* _
     """C from (m0, n0) on, with so many partial sums; the last three are constants at each call."""
     cdef const real* a__mk = <const real*>p.a.data + p.a.start[0] + m0 * p.a.step_i
     cdef const real* b__nk = <const real*>p.b.data + p.b.start[0] + n0 * p.b.step_j
-    cdef const real* bias = <const real*>p.bias
+    cdef const real* bias = <const real*>p.bias + m0 * p.bias_i + n0 * p.bias_j if p.bias != NULL else <const real*>NULL
+    cdef Py_ssize_t step_i = p.c.step_i, step_j = p.c.step_j, bias_i = p.bias_i, bias_j = p.bias_j
     cdef real* c__mn = <real*>p.c.data + p.c.start[0] + m0 * p.c.step_i + n0 * p.c.step_j
     cdef Py_ssize_t whole = p.depth // lanes * lanes, short = (p.depth - whole) // SHORT * SHORT, k
     cdef real parts[TILE]
     cdef real rest[4 * COLUMNS * SHORT]
-    cdef real c
     cdef int m, n
     for m in range(rows * columns * lanes):
         parts[m] = 0
-    for m in range(rows * columns * SHORT):
-        rest[m] = 0
     for k in range(whole // lanes):
         add_products(a__mk + k * lanes, p.a.step_i, b__nk + k * lanes, p.b.step_j, parts, rows, columns, lanes)
-    for k in range(short // SHORT):
-        add_products(a__mk + whole + k * SHORT, p.a.step_i, b__nk + whole + k * SHORT, p.b.step_j, rest, rows, columns, SHORT)
+    if short:
+        for m in range(rows * columns * SHORT):
+            rest[m] = 0
+        for k in range(short // SHORT):
+            add_products(a__mk + whole + k * SHORT, p.a.step_i, b__nk + whole + k * SHORT, p.b.step_j, rest, rows, columns, SHORT)
+        for m in range(rows * columns):
+            for n in range(SHORT):
+                parts[m * lanes + n] += rest[m * SHORT + n]
+    add_lanes(parts, lanes, rows * columns)
+    for k in range(whole + short, p.depth):
+        for m in range(rows):
+            for n in range(columns):
+                parts[m * columns + n] += a__mk[m * p.a.step_i + k] * b__nk[n * p.b.step_j + k]
     for m in range(rows):
         for n in range(columns):
-            c = total(<const real*>parts + (m * columns + n) * lanes, lanes)
-            if short:
-                c += total(<const real*>rest + (m * columns + n) * SHORT, SHORT)
-            for k in range(whole + short, p.depth):
-                c += a__mk[m * p.a.step_i + k] * b__nk[n * p.b.step_j + k]
-            if bias != NULL:
-                c += bias[(m0 + m) * p.bias_i + (n0 + n) * p.bias_j]
-            c__mn[m * p.c.step_i + n * p.c.step_j] = c
+            c__mn[m * step_i + n * step_j] = parts[m * columns + n] + (bias[m * bias_i + n * bias_j] if bias != NULL else 0)
 
 
 cdef void multiply_columns(const Plan* p, Py_ssize_t n0, Py_ssize_t columns, const real* _) noexcept nogil:
