@@ -20,11 +20,10 @@ copies into stride planes of every stride-th row; a dilation is only other numbe
 
 cimport numpy as cnp
 from cython.parallel cimport prange, threadid
-from libc.string cimport memset
 
 from .arrays cimport larger, real, smaller
 from .micro cimport ceil_div
-from .packing cimport copy_rows
+from .packing cimport copy_plane
 from .reduce cimport fold_rows
 from .scratch cimport give, take
 from .threads cimport threads_for
@@ -121,33 +120,15 @@ cdef void add_blocks(const Correlation* s, const Planes* p, const real* dy, Py_s
 
 cdef void stage(const Correlation* s, const Planes* p, Py_ssize_t image, Py_ssize_t row, real* copies) noexcept nogil:
     """Rows of x that a slab sees, zeros around: for each channel and kernel column, planes of every stride-th row."""
-    cdef Py_ssize_t c, j, a, t, u, x, y, first, last, top, bottom, step = s.stride_h * s.width, width = s.grad_w
-    cdef const real* source
-    cdef real* to = copies
+    cdef Py_ssize_t c, j, a
+    cdef const real* x
     for c in range(s.channels):
+        x = <const real*>s.source + (image * s.channels + c) * s.height * s.width
         for j in range(s.kernel_w):
             for a in range(s.stride_h):
-                # What the first pixel sees. Rows top..bottom and columns first..last see the image.
-                y, x = row * s.stride_h + a - s.pad_h, j * s.dilation_w - s.pad_w
-                inside(y, s.stride_h, s.height, p.rows, &top, &bottom)
-                inside(x, s.stride_w, s.width, width, &first, &last)
-                source = <const real*>s.source + ((image * s.channels + c) * s.height + y) * s.width + x
-                if bottom - top < p.rows or last - first < width:
-                    memset(to, 0, p.plane * sizeof(real))
-                if s.stride_w == 1:
-                    copy_rows(source + top * step + first, step, bottom - top, last - first, to + top * width + first, width)
-                else:
-                    for t in range(top, bottom):
-                        for u in range(first, last):
-                            to[t * width + u] = source[t * step + u * s.stride_w]
-                to += p.plane
-
-
-cdef inline void inside(Py_ssize_t start, Py_ssize_t stride, Py_ssize_t size, Py_ssize_t count, Py_ssize_t* first,
-                        Py_ssize_t* last) noexcept nogil:
-    """Which of the places start, start + stride, ... (so many) lie in 0..size: from `first` to before `last`."""
-    first[0] = smaller(ceil_div(larger(-start, 0), stride), count)
-    last[0] = larger(smaller(ceil_div(larger(size - start, 0), stride), count), first[0])
+                copy_plane(x, s.height, s.width, row * s.stride_h + a - s.pad_h, j * s.dilation_w - s.pad_w, s.stride_h,
+                           s.stride_w, p.rows, s.grad_w, copies)
+                copies += p.plane
 
 
 cdef void copy_rest(const real* source, Py_ssize_t count, real* to) noexcept nogil:

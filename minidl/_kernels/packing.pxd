@@ -40,6 +40,8 @@ cdef inline void copy_run(const real* source, Py_ssize_t length, real* to) noexc
 
 cdef void copy_rows(const real* source, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t length, real* to, Py_ssize_t to_step
                     ) noexcept nogil
+cdef void copy_plane(const real* image__hw, Py_ssize_t height, Py_ssize_t width, Py_ssize_t y, Py_ssize_t x, Py_ssize_t step_h,
+                     Py_ssize_t step_w, Py_ssize_t rows, Py_ssize_t columns, real* plane) noexcept nogil
 cdef void transpose(const real* a__ik, Py_ssize_t step, Py_ssize_t count, Py_ssize_t depth, Py_ssize_t width,
                     real* to__ki) noexcept nogil
 cdef void pack(const real* a, Py_ssize_t step_i, Py_ssize_t step_k, Py_ssize_t count, Py_ssize_t width,

@@ -8,7 +8,9 @@
 A is packed in panels of MR rows and B in tiles of NR columns by the same code; one is the other transposed.
 """
 
-from .arrays cimport real, smaller
+from libc.string cimport memset
+
+from .arrays cimport larger, real, smaller
 from .micro cimport ceil_div, tile_columns
 
 # With loops of known length the squares stay in registers.
@@ -111,6 +113,30 @@ cdef void copy_rows(const real* source, Py_ssize_t step, Py_ssize_t rows, Py_ssi
             copy_piece(source + length - PIECE, to + length - PIECE)
         source += step
         to += to_step
+
+
+cdef inline void inside(Py_ssize_t start, Py_ssize_t step, Py_ssize_t size, Py_ssize_t count, Py_ssize_t* first,
+                        Py_ssize_t* last) noexcept nogil:
+    """Which of the places start, start + step, ... (so many) lie in 0..size: from `first` to before `last`."""
+    first[0] = smaller(ceil_div(larger(-start, 0), step), count)
+    last[0] = larger(smaller(ceil_div(larger(size - start, 0), step), count), first[0])
+
+
+cdef void copy_plane(const real* image__hw, Py_ssize_t height, Py_ssize_t width, Py_ssize_t y, Py_ssize_t x, Py_ssize_t step_h,
+                     Py_ssize_t step_w, Py_ssize_t rows, Py_ssize_t columns, real* plane) noexcept nogil:
+    """plane[t, u] = image[y + t * step_h, x + u * step_w], and 0 outside the image."""
+    cdef Py_ssize_t t, u, top, bottom, first, last, step = step_h * width
+    cdef const real* source = image__hw + y * width + x
+    inside(y, step_h, height, rows, &top, &bottom)
+    inside(x, step_w, width, columns, &first, &last)
+    if bottom - top < rows or last - first < columns:
+        memset(plane, 0, rows * columns * sizeof(real))
+    if step_w == 1:
+        copy_rows(source + top * step + first, step, bottom - top, last - first, plane + top * columns + first, columns)
+    else:
+        for t in range(top, bottom):
+            for u in range(first, last):
+                plane[t * columns + u] = source[t * step + u * step_w]
 
 
 cdef void copy(Py_ssize_t rows, Py_ssize_t columns, const real* source, Py_ssize_t source_i, Py_ssize_t source_j,

@@ -9,7 +9,7 @@ The image comes from memory and the planes stay in a cache: what counts is that 
 
 from .arrays cimport larger, real, smaller
 from .micro cimport ceil_div
-from .packing cimport copy_run
+from .packing cimport copy_plane, copy_run
 from .sweep cimport Sweep
 
 cdef enum:
@@ -20,6 +20,9 @@ cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images,
                 real* planes) noexcept nogil:
     """Copy what output rows row..row+rows of some images see into the planes, with zeros around."""
     cdef Py_ssize_t channel, n, t, a, b, i, u, y, low, high
+    if s.copies:
+        spread(s, group, image, images, row, planes)
+        return
     # Columns first..last of the planes of a row lie inside the image, in all of them.
     cdef Py_ssize_t first = smaller(ceil_div(larger(-s.left, 0), s.step_w), s.staged_width)
     cdef Py_ssize_t last = larger(smaller((s.width - s.left) // s.step_w, s.staged_width), first)
@@ -60,6 +63,23 @@ cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images,
                         for i in range(s.staged_width - (last - first)):
                             u = i if i < first else i + last - first
                             to[b * s.staged_plane + u] = pixels[u * s.step_w + b] if low <= u * s.step_w < high else 0
+
+
+cdef void spread(const Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row, real* planes
+                 ) noexcept nogil:
+    """A plane for every column that a tap sees: so the pixels of all rows follow each other, for each of them."""
+    cdef Py_ssize_t channel, n, a, b
+    cdef const real* source
+    cdef real* to
+    for n in range(images):
+        to = planes + n * s.staged_image
+        for channel in range(s.channels):
+            source = <const real*>s.source + (((image + n) * s.groups + group) * s.channels + channel) * s.height * s.width
+            for a in range(s.step_h):
+                for b in range(s.copies):
+                    copy_plane(source, s.height, s.width, row * s.step_h + a + s.top, b + s.left, s.step_h, s.step_w,
+                               s.staged_rows, s.staged_width, to)
+                    to += s.staged_plane
 
 
 cdef void pad_rows(const Sweep* s, const real* source, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last,

@@ -46,6 +46,7 @@ cdef struct Sweep:
     Py_ssize_t item_images, item_rows
     Py_ssize_t staged_rows, staged_width, staged_plane, staged_image
     Py_ssize_t panel, tile, sum_rows, ld
+    Py_ssize_t copies, planes         # of each row, one for every column that a tap may see, or 0; planes of a channel
     bint packed
     bint direct                       # tiles are summed in the result itself
     bint plain                        # rows are copied into the planes as they are

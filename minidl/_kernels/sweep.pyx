@@ -17,8 +17,10 @@ dilation    Other numbers in the table: kh*d instead of kh.
 gradient    dx = correlation of the padded dy with the flipped kernel: other numbers in both tables. With a stride,
             the pixels of dx fall into s*s phases that see different taps; each phase has tables of its own.
 
-Where the columns that are not stored would be many (small images) or the sums are long, a tile is first packed: its NR
-pixels, KC rows of the table, copied side by side. The micro-kernel then reads the packed copy by the table k*NR.
+Where it pays (few channels), each row is copied once for every column of the kernel, OW numbers each: the pixels of all
+rows follow each other then, and only the table is another one. Where the columns that are not stored would be many (small
+images) or the sums are long, a tile is first packed: its NR pixels, KC rows of the table, copied side by side. The
+micro-kernel then reads the packed copy by the table k*NR.
 """
 
 cimport numpy as cnp
@@ -38,7 +40,9 @@ cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
     PIXELS = 1024            # pixels summed before they go to the result
-    PACKING = 5              # measured
+    PACKING = 5              # measured,
+    SPREADING = 8            # too: its copies are read from the middle of a cache line
+    MOST_SPREAD = 1 << 14    # numbers in the planes of an image whose rows are spread out: they fit the L2 cache easily
     TILES = 8                # of a run, that one panel of outputs goes over before the next
     LONG = 1024              # a sum this long is cut into blocks of KC
     SEGMENTS = 32            # most runs of neighbouring pixels in a tile
@@ -275,52 +279,93 @@ cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, 
                 sweep_sums(s, phase, group, panel * s.panel, rows, source, sums, to + panel * s.panel * s.plane)
 
 
+cdef bint spread_out(Sweep* s, Py_ssize_t depth) noexcept:
+    """Whether to copy each row once for every column that a tap sees, instead of summing in place; sets s.copies."""
+    cdef Phase* phase = s.phases
+    cdef Py_ssize_t i, pixels = s.rows * s.columns
+    s.copies = 0
+    for i in range(phase.tap_count):
+        s.copies = larger(s.copies, column_of(s, &phase.taps[i]) + 1)
+    if s.phase_count > 1 or s.panel == 1 or s.outputs % s.panel == 1 or s.row_step != s.columns or not s.reach_w \
+            or <double>s.channels * s.step_h * s.copies * (s.rows + s.reach_h) * s.columns > MOST_SPREAD:
+        return False
+    # What both ways cost beside the multiplications, in outputs more: columns computed in vain and sums copied, or rows
+    # copied and pixels computed in vain.
+    cdef double in_place = <double>s.outputs * s.reach_w / s.columns + PACKING * <double>s.outputs / depth
+    if by_rows(s):
+        in_place = <double>s.outputs * ceil_div(s.columns, s.tile) * s.tile / s.columns - s.outputs
+    cdef double copied = SPREADING * <double>s.step_h * s.copies * (s.rows + s.reach_h) / (s.rows * phase.tap_count)
+    return copied + s.outputs * (<double>ceil_div(pixels, s.tile) * s.tile / pixels - 1) < in_place
+
+
+cdef inline bint by_rows(const Sweep* s) noexcept:
+    """Whether a row of whole tiles costs no more than the staged columns, and ends before the end of the next row."""
+    return ceil_div(s.columns, s.tile) * s.tile <= smaller(s.columns + s.reach_w, 2 * s.columns)
+
+
+cdef inline Py_ssize_t column_of(const Sweep* s, const Tap* tap) noexcept nogil:
+    """Columns from the left end of a window to what a tap sees."""
+    return tap.shift_w * s.step_w + tap.plane % s.step_w
+
+
 cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexcept:
-    """Decide how the work is cut into items, and whether tiles are packed."""
-    cdef Py_ssize_t per_row, bands, tiled, room = STAGED * sizeof(float) // sizeof(real)
-    s.staged_width = s.columns + s.reach_w
+    """Decide how the work is cut into items, and whether rows are spread out or tiles packed."""
+    cdef Py_ssize_t per_row, bands, room = STAGED * sizeof(float) // sizeof(real)
     s.panel = panel_height(s.outputs, model)
     s.tile = tile_columns(model) * (WIDE if s.panel == 1 else 1)
     # In place, reach_w of the staged columns are computed in vain; packing costs as much as PACKING more outputs.
     s.packed = s.panel > 1 and (depth > LONG or s.outputs * s.reach_w > PACKING * s.columns)
-    per_row = s.channels * s.step_h * s.step_w * s.staged_width
+    if not s.packed and spread_out(s, depth):
+        s.reach_w = 0
+    else:
+        s.copies = 0
+    s.staged_width = s.columns + s.reach_w
+    s.planes = s.step_h * (s.copies or s.step_w)
+    per_row = s.channels * s.planes * s.staged_width
     s.item_rows = larger(1, smaller(s.rows, room // per_row - s.reach_h))
     s.item_images = 1
     if s.item_rows == s.rows:
         s.item_images = larger(1, smaller(PIXELS // (s.rows * s.columns), s.images // threads))
         s.item_images = larger(1, smaller(s.item_images, room // (per_row * (s.rows + s.reach_h))))
+        if s.copies:             # nothing is gained by several, and one fits the L1 cache
+            s.item_images = 1
     bands = ceil_div(s.rows, s.item_rows)
     if s.groups * ceil_div(s.images, s.item_images) * bands < threads:
         bands = smaller(s.rows, ceil_div(threads, s.groups * ceil_div(s.images, s.item_images)))
     s.item_rows = ceil_div(s.rows, bands)
-    # A row of whole tiles costs no more than staged_width columns, and ends before the end of the next row; or the rows
-    # follow each other in the planes, too. A panel that is padded has a row too many for the result.
-    tiled = ceil_div(s.columns, s.tile) * s.tile
+    # Rows follow each other in the planes, too, or each is summed alone. A panel that is padded has a row too many for
+    # the result.
     s.direct = s.column_step == 1 and s.row_step == s.columns and (s.panel == 1 or s.outputs % s.panel != 1) \
-        and (s.staged_width == s.columns or tiled <= smaller(s.staged_width, 2 * s.columns))
+        and (s.staged_width == s.columns or by_rows(s))
     s.sum_rows = 1 if s.direct else larger(1, smaller(PIXELS // s.staged_width, s.item_rows))
     s.ld = ceil_div(smaller(PIXELS, s.item_images * s.item_rows * s.columns) if s.packed
                     else s.sum_rows * s.staged_width, s.tile) * s.tile
     s.staged_rows = s.item_rows + s.reach_h
     s.staged_plane = s.staged_rows * s.staged_width
-    s.staged_image = s.channels * s.step_h * s.step_w * s.staged_plane
+    s.staged_image = s.channels * s.planes * s.staged_plane
     # Without padding and stride, rows are what a copy of them would be, and whole images too.
-    s.plain = s.step_h * s.step_w == 1 and s.top == 0 and s.left == 0 and s.staged_width == s.width \
+    s.plain = s.planes == 1 and s.top == 0 and s.left == 0 and s.staged_width == s.width \
         and s.rows + s.reach_h == s.height
     s.bare = s.plain and s.groups == 1 and s.staged_rows == s.height
 
 
 cdef void tabulate(Sweep* s, Phase* phase) noexcept nogil:
     """The two tables of a phase: where each term's pixel and its weight are."""
-    cdef Py_ssize_t channel, i, k = 0
+    cdef Py_ssize_t channel, i, count = phase.tap_count, step = s.planes * s.staged_plane, weight_step = s.weight_channel
+    cdef Py_ssize_t* off = phase.off
+    cdef Py_ssize_t* weight_off = phase.weight_off
     cdef const Tap* tap
-    for channel in range(s.channels):
-        for i in range(phase.tap_count):
-            tap = &phase.taps[i]
-            phase.off[k] = (channel * s.step_h * s.step_w + tap.plane) * s.staged_plane \
-                + tap.shift_h * s.staged_width + tap.shift_w
-            phase.weight_off[k] = channel * s.weight_channel + tap.weight
-            k += 1
+    for i in range(count):
+        tap = &phase.taps[i]
+        weight_off[i] = tap.weight
+        if s.copies:
+            off[i] = (tap.plane // s.step_w * s.copies + column_of(s, tap)) * s.staged_plane + tap.shift_h * s.staged_width
+        else:
+            off[i] = tap.plane * s.staged_plane + tap.shift_h * s.staged_width + tap.shift_w
+    for channel in range(1, s.channels):         # the same, a channel further on
+        for i in range(count):
+            off[channel * count + i] = off[i] + channel * step
+            weight_off[channel * count + i] = weight_off[i] + channel * weight_step
 
 
 cdef void sweep(Sweep* s, const real* model) except *:
