@@ -47,15 +47,10 @@ Edge: TypeAlias = "Tensor | tuple[Op, int, tuple[int, ...]] | None"
 """Where the gradient of an input belongs: a leaf, an output of another Op (its number and shape), or nowhere."""
 
 
-class _Output:
-    """Where a saved array came from if it is an output. Not the Tensor itself: that would be a cycle."""
+class _Output(tuple[int, list[int]]):
+    """Where a saved array came from if it is an output: (number, version). The Tensor itself would be a cycle."""
 
-    __slots__ = ("number", "shape", "version")
-
-    def __init__(self, number: int, tensor: Tensor) -> None:
-        self.number = number
-        self.shape = tensor.data.shape
-        self.version = tensor.shared_version()
+    __slots__ = ()
 
 
 _new = object.__new__
@@ -196,7 +191,7 @@ class Op:
                 if saved[0] is arrays[0] and (kept == 1 or (kept == 2 <= count and saved[1] is arrays[1])):
                     self._origins = inputs if kept == count else inputs[:kept]  # by far the most frequent
                 elif kept == 1 and saved[0] is outputs:
-                    self._origins = (_Output(0, result),)
+                    self._origins = (_Output((0, result.shared_version())),)
                 else:
                     self._origins = self._origins_of(inputs, arrays, result)
         return result
@@ -284,13 +279,13 @@ class Op:
                 return
 
     def _origins_of(self, inputs: tuple[Any, ...], arrays: list[Any], result: Any) -> Sequence[Any]:
-        """Where each saved array came from: the Tensor that was an input, an `_Output`, or neither."""
+        """Where each saved array came from: what was given for an input, an `_Output`, or None."""
         origins: list[Any] = []
         for saved in self.saved:
             origin: Any = None
             for number, tensor in enumerate(result if type(result) is tuple else (result,)):
                 if tensor.data is saved:
-                    origin = _Output(number, tensor)
+                    origin = _Output((number, tensor.shared_version()))
             for value, array in zip(inputs, arrays):  # noqa: B905 - of equal length, and strict is slow
                 if array is saved:
                     origin = value
@@ -334,7 +329,7 @@ class Op:
                 if origin.data is not saved:
                     self._refuse_change(saved, origin)
             elif type(origin) is _Output:
-                version = origin.version
+                version = origin[1]
             else:
                 continue
             if version is not None and version[0] > self.seq:
@@ -349,7 +344,7 @@ class Op:
         return twin
 
     def _refuse_change(self, saved: Any, origin: Any) -> None:
-        what = "an input" if isinstance(origin, Tensor) else f"output {origin.number}"
+        what = "an input" if isinstance(origin, Tensor) else f"output {origin[0]}"
         raise GraphError(
             "backward",
             expected=f"the arrays as {self.name} saved them",
@@ -363,7 +358,7 @@ class Op:
         if isinstance(origin, Tensor):
             return origin
         if type(origin) is _Output:
-            return Tensor.of(saved, (self, origin.number, origin.shape), origin.version)
+            return Tensor.of(saved, (self, origin[0], saved.shape), origin[1])
         return saved
 
     def retain(self, tensor: Tensor, number: int) -> None:

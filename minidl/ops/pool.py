@@ -256,6 +256,8 @@ def _max_pool(
     if axes == 1:  # of images the backend says the same
         pool_output_size(name, images.shape[2:], kernel, stride, padding, dilation, ceil_mode)
     results = MaxPool2d((kernel, stride, padding, dilation, ceil_mode), return_indices)(images)
+    if images is x:
+        return results
     if not return_indices:
         return from_images(results, x.ndim, axes)
     return tuple([from_images(result, x.ndim, axes) for result in results])

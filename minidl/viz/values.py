@@ -48,7 +48,7 @@ def known_values(ops: Sequence[Op], loss: Tensor) -> dict[tuple[Op, int], Any]:
     for op in ops:
         for saved, origin in zip(op.saved, op._origins):  # noqa: B905 - no origins where nothing was saved
             if _is_output(origin):
-                values[op, origin.number] = saved
+                values[op, origin[0]] = saved
             elif isinstance(origin, Tensor) and origin.edge is not None:
                 values[origin.edge[:2]] = saved
     for op in ops:
