@@ -13,7 +13,8 @@ price is a second pass, over the parts:
       r s     3 4       1r+3p  1s+3q    2r+4p  2s+4q     1r+3p    1s+3q + 2r+4p    2s+4q
       0 0               3r     3s       4r     4s        3r       3s + 4r             4s
 
-Small images stand side by side, row by row, until a row is as long as a tile: a tile of one row leaves out most.
+Small images stand side by side, row by row, until a row is as long as a tile (or the threads would lack work): a tile of
+one row leaves out most.
 """
 
 cimport numpy as cnp

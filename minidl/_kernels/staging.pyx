@@ -5,6 +5,7 @@
       odd columns        a c e 0
 
 The image comes from memory and the planes stay in a cache: what counts is that each row is read once, front to back.
+Where a sweep asks for copies, there is a plane for every column of a window instead.
 """
 
 from .arrays cimport larger, real, smaller
@@ -67,7 +68,7 @@ cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images,
 
 cdef void spread(const Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row, real* planes
                  ) noexcept nogil:
-    """A plane for every column that a tap sees: so the pixels of all rows follow each other, for each of them."""
+    """A plane for every column of a window: so the pixels of all rows follow each other, for each of them."""
     cdef Py_ssize_t channel, n, a, b
     cdef const real* source
     cdef real* to

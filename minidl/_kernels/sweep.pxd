@@ -4,7 +4,7 @@ from .arrays cimport real
 
 
 cdef struct Tap:
-    Py_ssize_t plane                  # which of a channel's step_h * step_w staged planes it sees
+    Py_ssize_t plane                  # remainders of its row and column: row % step_h * step_w + column % step_w
     Py_ssize_t shift_h, shift_w       # how far from the place of the output pixel
     Py_ssize_t weight                 # where its weight is in the kernel of a channel
 
@@ -30,7 +30,7 @@ cdef struct Sweep:
     Py_ssize_t channels, height, width
     # staged: plane (a, b) of a channel holds the pixels (top + a + step_h * t, left + b + step_w * u)
     Py_ssize_t top, left, step_h, step_w
-    Py_ssize_t reach_h, reach_w       # rows and columns that the taps see beyond an output pixel
+    Py_ssize_t reach_h, reach_w       # rows and columns that the taps see beyond an output pixel (0 if there are copies)
     # result: (images, groups * outputs, plane), output pixel (t, u) at start + t * row_step + u * column_step
     void* result
     Py_ssize_t outputs, plane, row_step, column_step
@@ -46,7 +46,7 @@ cdef struct Sweep:
     Py_ssize_t item_images, item_rows
     Py_ssize_t staged_rows, staged_width, staged_plane, staged_image
     Py_ssize_t panel, tile, sum_rows, ld
-    Py_ssize_t copies, planes         # of each row, one for every column that a tap may see, or 0; planes of a channel
+    Py_ssize_t copies, planes         # of each row, one for every column of a window, or 0; staged planes of a channel
     bint packed
     bint direct                       # tiles are summed in the result itself
     bint plain                        # rows are copied into the planes as they are

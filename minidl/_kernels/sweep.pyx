@@ -17,8 +17,8 @@ dilation    Other numbers in the table: kh*d instead of kh.
 gradient    dx = correlation of the padded dy with the flipped kernel: other numbers in both tables. With a stride,
             the pixels of dx fall into s*s phases that see different taps; each phase has tables of its own.
 
-Where it pays (few channels), each row is copied once for every column of the kernel, OW numbers each: the pixels of all
-rows follow each other then, and only the table is another one. Where the columns that are not stored would be many (small
+Where it pays (few channels), each row is copied once for every column of a window, OW numbers each: the pixels of all rows
+follow each other then, and only the table is another one. Where the columns that are not stored would be many (small
 images) or the sums are long, a tile is first packed: its NR pixels, KC rows of the table, copied side by side. The
 micro-kernel then reads the packed copy by the table k*NR.
 """
@@ -40,8 +40,8 @@ cdef enum:
     FLOPS = 100              # multiplications and additions a nanosecond, to guess what is worth a thread
     STAGED = 1 << 17         # numbers in the staged planes of an item: they fit the L2 cache
     PIXELS = 1024            # pixels summed before they go to the result
-    PACKING = 5              # measured,
-    SPREADING = 8            # too: its copies are read from the middle of a cache line
+    PACKING = 5              # what it costs to copy a number and read the copy: so many multiplications (measured)
+    SPREADING = 8            # the same for rows that are spread out: they are read from the middle of a cache line
     MOST_SPREAD = 1 << 14    # numbers in the planes of an image whose rows are spread out: they fit the L2 cache easily
     TILES = 8                # of a run, that one panel of outputs goes over before the next
     LONG = 1024              # a sum this long is cut into blocks of KC
@@ -280,7 +280,7 @@ cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, 
 
 
 cdef bint spread_out(Sweep* s, Py_ssize_t depth) noexcept:
-    """Whether to copy each row once for every column that a tap sees, instead of summing in place; sets s.copies."""
+    """Whether to copy each row once for every column of a window, instead of summing in place; sets s.copies."""
     cdef Phase* phase = s.phases
     cdef Py_ssize_t i, pixels = s.rows * s.columns
     s.copies = 0
@@ -327,7 +327,7 @@ cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexce
     if s.item_rows == s.rows:
         s.item_images = larger(1, smaller(PIXELS // (s.rows * s.columns), s.images // threads))
         s.item_images = larger(1, smaller(s.item_images, room // (per_row * (s.rows + s.reach_h))))
-        if s.copies:             # nothing is gained by several, and one fits the L1 cache
+        if s.copies:             # several would only need a larger cache
             s.item_images = 1
     bands = ceil_div(s.rows, s.item_rows)
     if s.groups * ceil_div(s.images, s.item_images) * bands < threads:

@@ -47,7 +47,7 @@ cdef inline void add_neighbours(const real* parts, Py_ssize_t count, real* sums)
 
 
 cdef inline void add_lanes(real* parts__ik, Py_ssize_t lanes, int count) noexcept nogil:
-    """parts[i] = the sum of the i-th `lanes` parts (divisible by 4)."""
+    """parts[i] = the sum of the i-th `lanes` parts: 16, 32, or less and divisible by 4."""
     cdef real sums[TILE]
     cdef real chain[4]
     cdef Py_ssize_t k
