@@ -106,9 +106,6 @@ class RemovableHandle:
             self._hooks.remove(self._hook)
 
 
-_new = object.__new__
-
-
 class Tensor(TensorMethods):
     """An n-dimensional array that remembers how it was computed.
 
@@ -163,7 +160,7 @@ class Tensor(TensorMethods):
     @classmethod
     def of(cls, array: Any, edge: Any = None, version: list[int] | None = None) -> Tensor:
         """A Tensor around an array that is known to be fit: no checks, no copy."""
-        self = _new(cls)
+        self = object.__new__(cls)
         self.data = array
         self.edge = edge
         self._requires_grad = edge is not None

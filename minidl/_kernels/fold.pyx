@@ -38,7 +38,7 @@ cdef enum:
 
 cdef void add_rows(const real* source, Py_ssize_t step, Py_ssize_t rows, Py_ssize_t length, real* to, Py_ssize_t to_step
                    ) noexcept nogil:
-    """Add rows that are `step` apart to others that are `to_step` apart."""
+    """Add rows that are `step` apart to others that are `to_step` apart; pieces as in `copy_piece`."""
     cdef Py_ssize_t row, piece, j
     cdef real sums[PIECE]
     for row in range(rows):

@@ -130,7 +130,7 @@ cdef void copy_plane(const real* image__hw, Py_ssize_t height, Py_ssize_t width,
     inside(y, step_h, height, rows, &top, &bottom)
     inside(x, step_w, width, columns, &first, &last)
     if bottom - top < rows or last - first < columns:
-        memset(plane, 0, rows * columns * sizeof(real))
+        memset(plane, 0, rows * columns * sizeof(real))      # in the cache: quicker than the borders one by one
     if step_w == 1:
         copy_rows(source + top * step + first, step, bottom - top, last - first, plane + top * columns + first, columns)
     else:

@@ -39,7 +39,7 @@ cdef void stage(Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images,
                 copy_run(source + row * s.width, (rows + s.reach_h) * s.width, channel_planes)
                 continue
             if s.step_h == 1 and s.step_w == 1:
-                pad_rows(s, source, row, rows + s.reach_h, first, last, channel_planes)
+                copy_plane(source, s.height, s.width, row + s.top, s.left, 1, 1, rows + s.reach_h, s.staged_width, channel_planes)
                 continue
             for t in range(rows + s.reach_h):
                 for a in range(s.step_h):
@@ -81,23 +81,6 @@ cdef void spread(const Sweep* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t 
                     copy_plane(source, s.height, s.width, row * s.step_h + a + s.top, b + s.left, s.step_h, s.step_w,
                                s.staged_rows, s.staged_width, to)
                     to += s.staged_plane
-
-
-cdef void pad_rows(const Sweep* s, const real* source, Py_ssize_t row, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last,
-                   real* to) noexcept nogil:
-    """Rows of a plane of stride 1, zeros beside columns first..last."""
-    cdef Py_ssize_t y, u, width = s.staged_width
-    for y in range(row + s.top, row + s.top + rows):
-        if y < 0 or y >= s.height:
-            for u in range(width):
-                to[u] = 0
-        else:
-            for u in range(first):
-                to[u] = 0
-            copy_run(source + y * s.width + s.left + first, last - first, to + first)
-            for u in range(last, width):
-                to[u] = 0
-        to += width
 
 
 cdef inline void deal(const real* pixels, Py_ssize_t count, real* to, Py_ssize_t step) noexcept nogil:

@@ -279,23 +279,23 @@ cdef void sweep_item(Sweep* s, Py_ssize_t item, real* own_planes, real* packed, 
                 sweep_sums(s, phase, group, panel * s.panel, rows, source, sums, to + panel * s.panel * s.plane)
 
 
-cdef bint spread_out(Sweep* s, Py_ssize_t depth) noexcept:
-    """Whether to copy each row once for every column of a window, instead of summing in place; sets s.copies."""
-    cdef Phase* phase = s.phases
-    cdef Py_ssize_t i, pixels = s.rows * s.columns
-    s.copies = 0
+cdef Py_ssize_t copies_of_rows(const Sweep* s, Py_ssize_t depth) noexcept:
+    """How often to copy each row, once for every column of a window, instead of summing in place; 0 where it does not pay."""
+    cdef const Phase* phase = s.phases
+    cdef Py_ssize_t i, pixels = s.rows * s.columns, copies = 0
     for i in range(phase.tap_count):
-        s.copies = larger(s.copies, column_of(s, &phase.taps[i]) + 1)
+        copies = larger(copies, column_of(s, &phase.taps[i]) + 1)
     if s.phase_count > 1 or s.panel == 1 or s.outputs % s.panel == 1 or s.row_step != s.columns or not s.reach_w \
-            or <double>s.channels * s.step_h * s.copies * (s.rows + s.reach_h) * s.columns > MOST_SPREAD:
-        return False
+            or <double>s.channels * s.step_h * copies * (s.rows + s.reach_h) * s.columns > MOST_SPREAD:
+        return 0
     # What both ways cost beside the multiplications, in outputs more: columns computed in vain and sums copied, or rows
     # copied and pixels computed in vain.
     cdef double in_place = <double>s.outputs * s.reach_w / s.columns + PACKING * <double>s.outputs / depth
     if by_rows(s):
         in_place = <double>s.outputs * ceil_div(s.columns, s.tile) * s.tile / s.columns - s.outputs
-    cdef double copied = SPREADING * <double>s.step_h * s.copies * (s.rows + s.reach_h) / (s.rows * phase.tap_count)
-    return copied + s.outputs * (<double>ceil_div(pixels, s.tile) * s.tile / pixels - 1) < in_place
+    cdef double copied = SPREADING * <double>s.step_h * copies * (s.rows + s.reach_h) / (s.rows * phase.tap_count)
+    copied += s.outputs * (<double>ceil_div(pixels, s.tile) * s.tile / pixels - 1)
+    return copies if copied < in_place else 0
 
 
 cdef inline bint by_rows(const Sweep* s) noexcept:
@@ -315,10 +315,9 @@ cdef void cut(Sweep* s, int threads, Py_ssize_t depth, const real* model) noexce
     s.tile = tile_columns(model) * (WIDE if s.panel == 1 else 1)
     # In place, reach_w of the staged columns are computed in vain; packing costs as much as PACKING more outputs.
     s.packed = s.panel > 1 and (depth > LONG or s.outputs * s.reach_w > PACKING * s.columns)
-    if not s.packed and spread_out(s, depth):
+    s.copies = 0 if s.packed else copies_of_rows(s, depth)
+    if s.copies:
         s.reach_w = 0
-    else:
-        s.copies = 0
     s.staged_width = s.columns + s.reach_w
     s.planes = s.step_h * (s.copies or s.step_w)
     per_row = s.channels * s.planes * s.staged_width

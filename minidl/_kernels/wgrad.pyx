@@ -24,7 +24,7 @@ from cython.parallel cimport prange, threadid
 
 from .arrays cimport larger, real, smaller
 from .micro cimport TILE, ceil_div, panel_height, tile_columns, tile_rows
-from .packing cimport SQUARE, pack, transpose
+from .packing cimport SQUARE, copy_plane, pack, transpose
 from .scratch cimport give, take
 from .threads cimport threads_for
 
@@ -139,25 +139,10 @@ cdef void add_narrow_tile(const real* x, const Py_ssize_t* row, const Py_ssize_t
 cdef void stage(Correlation* s, const real* x, Py_ssize_t channels, Py_ssize_t row, Py_ssize_t rows, real* to
                 ) noexcept nogil:
     """What output rows row..row+rows of an image see, with zeros around, for some channels."""
-    cdef Py_ssize_t c, t, u, y, first, last
-    cdef const real* source
-    first = smaller(s.pad_w, s.x_width)                  # columns first..last lie inside the image
-    last = larger(smaller(s.width + s.pad_w, s.x_width), first)
+    cdef Py_ssize_t c
     for c in range(channels):
-        for t in range((rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1):
-            y = row * s.stride_h + t - s.pad_h
-            if y < 0 or y >= s.height:
-                for u in range(s.x_width):
-                    to[t * s.x_width + u] = 0
-                continue
-            source = x + (c * s.height + y) * s.width - s.pad_w
-            for u in range(first):
-                to[t * s.x_width + u] = 0
-            for u in range(first, last):
-                to[t * s.x_width + u] = source[u]
-            for u in range(last, s.x_width):
-                to[t * s.x_width + u] = 0
-        to += s.x_plane
+        copy_plane(x + c * s.height * s.width, s.height, s.width, row * s.stride_h - s.pad_h, -s.pad_w, 1, 1,
+                   (rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1, s.x_width, to + c * s.x_plane)
 
 
 cdef void pack_grad(Correlation* s, Py_ssize_t group, Py_ssize_t image, Py_ssize_t images, Py_ssize_t row,

@@ -12,7 +12,7 @@ CHANNELS = [
 ]  # fmt: skip
 
 
-def near(expected, got, dtype, scale=1.0):
+def assert_near(expected, got, dtype, scale=1.0):
     tolerance = (3e-5 if dtype == np.float32 else 1e-11) * scale
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
 
@@ -109,16 +109,16 @@ def test_against_pytorch(dtype):
         y = functional.batch_norm(t, None, None, w, b, training=True)
         y.backward(torch.tensor(g))
         got, mean, var = compiled.batch_norm(x, weight, bias, 1e-5)
-        near(y.detach(), got, dtype)
+        assert_near(y.detach(), got, dtype)
         for expected, value in zip((t, w, b), compiled.batch_norm_grad(g, x, weight, mean, var, 1e-5), strict=True):
-            near(expected.grad, value, dtype, 10)
+            assert_near(expected.grad, value, dtype, 10)
         y = functional.batch_norm(t, torch.tensor(mean), torch.tensor(var), w, b)
-        near(y.detach(), compiled.batch_norm_eval(x, mean, var, weight, bias, 1e-5), dtype)
+        assert_near(y.detach(), compiled.batch_norm_eval(x, mean, var, weight, bias, 1e-5), dtype)
     x, g, weight, bias = (draw(rng, s, dtype) for s in ((50, 33), (50, 33), 33, 33))
     t, w, b = (torch.tensor(a, requires_grad=True) for a in (x, weight, bias))
     y = functional.layer_norm(t, (33,), w, b)
     y.backward(torch.tensor(g))
     got, mean, rstd = compiled.layer_norm(x, weight, bias, 1e-5)
-    near(y.detach(), got, dtype)
+    assert_near(y.detach(), got, dtype)
     for expected, value in zip((t, w, b), compiled.layer_norm_grad(g, x, weight, mean, rstd), strict=True):
-        near(expected.grad, value, dtype, 10)
+        assert_near(expected.grad, value, dtype, 10)

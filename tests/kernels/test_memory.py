@@ -203,6 +203,22 @@ def test_random_use_keeps_contents_and_books():
     assert memory.stats()["live"] == base
 
 
+def test_a_kernel_may_run_while_an_array_is_being_made():
+    """So may one in another thread, or in a fork of the process: no allocation keeps others from the pool."""
+    kernels, large = _kernels.kernels, np.ones(5000, np.float32)
+    results = []
+
+    class Length:
+        def __index__(self):
+            results.append(kernels.pointwise.relu(large))
+            return 3
+
+    misses = memory.stats()["misses"] + memory.stats()["hits"]
+    assert kernels.arrays.new((Length(),), np.dtype(np.float32)).shape == (3,)
+    np.testing.assert_array_equal(results[0], large)
+    assert memory.stats()["misses"] + memory.stats()["hits"] > misses  # large results come from the pool all the same
+
+
 def test_threads_share_the_pool():
     failures = []
 
